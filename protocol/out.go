@@ -1,0 +1,140 @@
+package protocol
+
+import (
+	"fmt"
+	"time"
+)
+
+// Inputs are what a step may read from outside. They are recorded with the step, so that it can be done again.
+type Inputs struct {
+	Now  time.Duration   // monotonic, since a moment that is the same for the whole incarnation
+	Wall time.Duration   // the wall clock's reading since the Unix epoch; may jump
+	Draw func(n int) int // a number in [0, n); nil where nothing may be drawn
+}
+
+// An Out takes the effects of one step, in order, and holds the events on their way between the layers of the stack.
+// A handler uses the Out it was given and keeps none.
+type Out struct {
+	stack   *Stack
+	inputs  Inputs
+	effects []Effect
+
+	queue []event // between the layers, first in, first out
+	head  int
+
+	layer   int // whose handler runs
+	ungated bool
+	from    ID // sender of the packet being handled
+	fromInc Incarnation
+}
+
+// Self is the node.
+func (o *Out) Self() Self { return o.stack.self }
+
+// SenderIncarnation is the life of the sender in which it sent the packet being handled; 0 if there is none.
+func (o *Out) SenderIncarnation() Incarnation { return o.fromInc }
+
+// Send sends m to a node on the layer's channel. It goes down through the filters below. Nobody sends to itself.
+func (o *Out) Send(to ID, m Message) { o.Forward(to, Packet{uint8(o.layer), m}) }
+
+// SendAll sends m to every other node of the group, in ascending order.
+func (o *Out) SendAll(m Message) {
+	for _, id := range o.stack.self.Group {
+		if id != o.stack.self.ID {
+			o.Send(id, m)
+		}
+	}
+}
+
+// Forward passes a packet on its way down, from the layer below the caller.
+func (o *Out) Forward(to ID, p Packet) {
+	if to == o.stack.self.ID || to == None {
+		panic(fmt.Sprintf("%s: node %d sends %s to node %d", o.stack.name(o.layer), o.stack.self.ID, Name(p.Body), to))
+	}
+	o.push(event{kind: down, at: int16(o.layer - 1), peer: to, channel: p.Channel, body: p.Body})
+}
+
+// Deliver passes a packet on its way up, from the layer above the caller. It keeps the sender's incarnation of the
+// packet being handled.
+func (o *Out) Deliver(from ID, p Packet) {
+	o.push(event{kind: up, at: int16(o.layer + 1), peer: from, inc: o.fromInc, channel: p.Channel, body: p.Body})
+}
+
+// Request asks the layers below for something. One of them must take it.
+func (o *Out) Request(r any) {
+	o.push(event{kind: request, at: int16(o.layer - 1), body: r})
+}
+
+// Indicate tells the layers above of e. It is in the trace.
+func (o *Out) Indicate(e Event) {
+	o.effect(Effect{Kind: Indicate, Body: e})
+	o.push(event{kind: indication, at: int16(o.layer + 1), body: e})
+}
+
+// Note puts e into the trace and does nothing else.
+func (o *Out) Note(e Event) { o.effect(Effect{Kind: Note, Body: e}) }
+
+// Set arms t to expire once d has passed on the node's monotonic clock. If t is armed it is moved.
+func (o *Out) Set(t Timer, d time.Duration) { o.effect(Effect{Kind: Set, Timer: t, After: d}) }
+
+// Cancel disarms t, if it is armed. It will not expire, even if it is due.
+func (o *Out) Cancel(t Timer) { o.effect(Effect{Kind: Cancel, Timer: t}) }
+
+// Persist stores value under the layer's own key. It is durable before any gated effect of this or a later step
+// leaves the node. The layer does not change value afterwards.
+func (o *Out) Persist(key string, value []byte) {
+	o.effect(Effect{Kind: Persist, Body: &Record{Key: o.stack.name(o.layer) + "/" + key, Value: value}})
+}
+
+// Draw gives a number in [0, n) that the engine chooses.
+func (o *Out) Draw(n int) int { return o.inputs.Draw(n) }
+
+// Now is the node's monotonic clock, constant within a step. A layer that reads it says so in its [Traits].
+func (o *Out) Now() time.Duration { return o.inputs.Now }
+
+// Wall is the node's wall clock since the Unix epoch, constant within a step. It may jump: readings are never
+// subtracted. A layer that reads it says so in its [Traits].
+func (o *Out) Wall() time.Duration { return o.inputs.Wall }
+
+// Ungate says that what this handler does from here on promises nothing about the node's state, so that it may leave
+// before the disk has confirmed what was persisted: heartbeats, acknowledgements of the link, a resignation.
+func (o *Out) Ungate() { o.ungated = true }
+
+// Effects are the step's effects in order. They are valid until the Out is used for another step.
+func (o *Out) Effects() []Effect { return o.effects }
+
+func (o *Out) effect(e Effect) {
+	e.Layer, e.Ungated = uint8(o.layer), o.ungated
+	o.effects = append(o.effects, e)
+}
+
+// push sends an event on its way between the layers. What is already at the end of its way leaves the stack.
+func (o *Out) push(e event) {
+	e.layer, e.ungated = uint8(o.layer), o.ungated
+	if e.at < 0 || int(e.at) >= len(o.stack.layers) {
+		o.stack.leave(e, o)
+		return
+	}
+	o.queue = append(o.queue, e)
+}
+
+// An event is on its way between layers.
+type event struct {
+	kind    direction
+	layer   uint8 // where it was made
+	channel uint8
+	ungated bool
+	at      int16 // the next layer to stop at
+	peer    ID
+	inc     Incarnation
+	body    any
+}
+
+type direction uint8
+
+const (
+	up         direction = iota + 1 // a packet from the network
+	down                            // a packet for the network
+	request                         // from above
+	indication                      // from below
+)
