@@ -146,6 +146,7 @@ func TestLamportMutants(t *testing.T) {
 		check func(h *history, stamps, carried []uint64) error
 	}{
 		{"M1 max without +1", l1}, {"M2 +1 without max", l1}, {"M3 stamped before the increment", checkL3},
+		{"M3 stamped before the increment", l1}, {"M3 stamped before the increment", l2},
 		{"M5 restarts at 0", l1}, {"M5 restarts at 0", l2},
 	} {
 		n, first := caught(func(h *history) error {
