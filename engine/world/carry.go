@@ -1,0 +1,208 @@
+package world
+
+import (
+	"time"
+
+	"ciranda.dev/protocol"
+	"ciranda.dev/trace"
+)
+
+// carry does the effects of a step in their order. A lit fuse cuts them short and ends the node's life.
+func (w *World) carry(n *node, effects []protocol.Effect) {
+	burnt := n.fuse >= 0
+	if burnt {
+		effects = effects[:min(n.fuse, len(effects))]
+	}
+	if n.disk.slow && persists(effects) {
+		w.closeGate(n)
+	}
+	for i := range effects {
+		e := &effects[i]
+		switch e.Kind {
+		case protocol.Set:
+			w.set(n, e)
+		case protocol.Cancel:
+			w.cancel(n, e)
+		case protocol.Persist:
+			w.persist(n, e.Layer, e.Body.(*protocol.Record))
+		default:
+			if len(n.disk.waiting) > 0 && !e.Ungated {
+				n.disk.gate = append(n.disk.gate, *e)
+			} else {
+				w.release(n, e)
+			}
+		}
+	}
+	if burnt {
+		w.crash(n, trace.Crash)
+	}
+}
+
+func persists(effects []protocol.Effect) bool {
+	for i := range effects {
+		if effects[i].Kind == protocol.Persist {
+			return true
+		}
+	}
+	return false
+}
+
+// closeGate lets gated effects wait from here on, those of this step that come before its write too.
+func (w *World) closeGate(n *node) {
+	if len(n.disk.waiting) == 0 {
+		n.disk.durable, n.disk.since = n.recorded, w.now
+		n.disk.waiting = append(n.disk.waiting, nil) // closed; the records follow
+	}
+}
+
+func (w *World) persist(n *node, layer uint8, r *protocol.Record) {
+	if e := w.tick(n, trace.Persisted); e != nil {
+		e.Layer, e.Data = layer, trace.Record{Key: r.Key, Length: len(r.Value)}
+		w.cfg.Sink.Record(e)
+	}
+	if !n.disk.slow {
+		n.disk.put(r)
+		return
+	}
+	n.disk.waiting = append(n.disk.waiting, r)
+	w.policy.Persisted(n.id)
+}
+
+// Sync makes durable all that a node persisted and lets out what waited for it.
+func (w *World) Sync(id protocol.ID) {
+	w.note(Step{Do: Sync, Node: id})
+	n := w.node(id)
+	for _, r := range n.disk.waiting {
+		if r != nil {
+			n.disk.put(r)
+		}
+	}
+	gate := n.disk.gate
+	n.disk.durable = 0
+	n.disk.forget()
+	for i := range gate {
+		w.release(n, &gate[i])
+	}
+}
+
+// SlowDisk lets a node's writes wait for Sync, or makes its disk instant again and syncs it.
+func (w *World) SlowDisk(id protocol.ID, slow bool) {
+	v, text := FastDisk, "disk answers: "
+	if slow {
+		v, text = SlowDisk, "disk stalled: "
+	}
+	w.note(Step{Do: v, Node: id})
+	w.fault(text+id.String(), id, protocol.None)
+	n := w.node(id)
+	n.disk.slow = slow
+}
+
+// Unsynced is since when a node's disk has owed an answer, and whether it owes one.
+func (w *World) Unsynced(id protocol.ID) (since time.Duration, waiting bool) {
+	d := &w.node(id).disk
+	return d.since, len(d.waiting) > 0
+}
+
+// release lets an effect leave the node.
+func (w *World) release(n *node, e *protocol.Effect) {
+	switch e.Kind {
+	case protocol.Send:
+		w.send(n, e)
+	case protocol.Indicate:
+		w.changes++
+		w.tell(n, trace.Told, e)
+	case protocol.Note:
+		w.tell(n, trace.Noted, e)
+	case protocol.Leave:
+		w.policy.Left(n.id, e.Body.(protocol.Event))
+	}
+}
+
+func (w *World) tell(n *node, k trace.Kind, e *protocol.Effect) {
+	if ev := w.tick(n, k); ev != nil {
+		ev.Layer, ev.Data = e.Layer, e.Body
+		w.cfg.Sink.Record(ev)
+	}
+}
+
+func (w *World) send(n *node, e *protocol.Effect) {
+	n.sent++
+	to := w.node(e.To)
+	f := Flight{Body: e.Body, Seq: n.sent, From: n.id, FromInc: n.inc, To: e.To, ToInc: to.inc, Channel: e.Channel}
+	if ev := w.tick(n, trace.Send); ev != nil {
+		ev.Peer, ev.PeerInc, ev.Seq, ev.Layer, ev.Data = f.To, f.ToInc, f.Seq, f.Channel, f.Body
+		w.cfg.Sink.Record(ev)
+	}
+	f.Lamport = n.lamport
+	if w.IsCut(f.From, f.To) {
+		w.drop(&f, lossCut)
+		return
+	}
+	if w.cfg.Twice {
+		f.digest = w.digest(&f)
+	}
+	w.policy.Sent(w.flights.add(f))
+}
+
+func (w *World) set(n *node, e *protocol.Effect) {
+	at := w.now + max(0, n.lasts(e.After))
+	ref := n.timers.place(e.Layer, e.Timer)
+	n.timers.slots[ref].at = at
+	if ev := w.tick(n, trace.TimerSet); ev != nil {
+		ev.Timer, ev.Layer, ev.After = e.Timer, e.Layer, int64(e.After)
+		w.cfg.Sink.Record(ev)
+	}
+	w.policy.Armed(n.id, ref, at)
+}
+
+func (w *World) cancel(n *node, e *protocol.Effect) {
+	ref, ok := n.timers.find(e.Layer, e.Timer)
+	if !ok || n.timers.slots[ref].at < 0 {
+		return
+	}
+	n.timers.slots[ref].at = unarmed
+	if ev := w.tick(n, trace.TimerCancel); ev != nil {
+		ev.Timer, ev.Layer = e.Timer, e.Layer
+		w.cfg.Sink.Record(ev)
+	}
+}
+
+// Why messages are lost.
+var (
+	lossCut      any = trace.Loss{Reason: "cut"}
+	lossDown     any = trace.Loss{Reason: "down"}
+	lossNotMe    any = trace.Loss{Reason: "not-me"}
+	lossLoss     any = trace.Loss{Reason: "loss"}
+	lossOverflow any = trace.Loss{Reason: "overflow"}
+)
+
+func (w *World) drop(f *Flight, reason any) {
+	if f.Closed || !w.records[trace.Drop] {
+		return
+	}
+	w.cfg.Sink.Record(&trace.Event{Kind: trace.Drop, T: int64(w.now), Node: f.From, Inc: f.FromInc, Peer: f.To,
+		PeerInc: f.ToInc, Seq: f.Seq, Copy: f.Copy, Layer: f.Channel, Data: reason})
+}
+
+// tick counts an event of a node on its clock. It gives the event to be filled and recorded, or nil if it is not.
+func (w *World) tick(n *node, k trace.Kind) *trace.Event {
+	n.lamport++
+	if !w.records[k] {
+		return nil
+	}
+	n.recorded++
+	w.event = trace.Event{Kind: k, Node: n.id, Inc: n.inc, T: int64(w.now), N: n.recorded, Lamport: n.lamport, Cause: n.cause}
+	return &w.event
+}
+
+// tickInput is tick for the event that a step begins with.
+func (w *World) tickInput(n *node, k trace.Kind) *trace.Event {
+	n.cause = 0
+	return w.tick(n, k)
+}
+
+// input records the event that a step begins with: the cause of what follows.
+func (w *World) input(n *node, e *trace.Event) {
+	n.cause = e.N
+	w.cfg.Sink.Record(e)
+}
