@@ -306,7 +306,9 @@ type NodeStatus struct {
 	// What its election is doing, such as "idle".
 	Phase string `protobuf:"bytes,13,opt,name=phase,proto3" json:"phase,omitempty"`
 	// Why it does not answer, or why it is down; empty if it is well.
-	Problem       string `protobuf:"bytes,14,opt,name=problem,proto3" json:"problem,omitempty"`
+	Problem string `protobuf:"bytes,14,opt,name=problem,proto3" json:"problem,omitempty"`
+	// Connections that it turned away or broke off for what they sent, on all its ports.
+	Refused       uint64 `protobuf:"varint,15,opt,name=refused,proto3" json:"refused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -437,6 +439,13 @@ func (x *NodeStatus) GetProblem() string {
 		return x.Problem
 	}
 	return ""
+}
+
+func (x *NodeStatus) GetRefused() uint64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
 }
 
 type ElectRequest struct {
@@ -1500,7 +1509,7 @@ const file_ciranda_v1_cluster_proto_rawDesc = "" +
 	"\x0esupervisor_pid\x18\t \x01(\rR\rsupervisorPid\"8\n" +
 	"\x04Term\x12\x18\n" +
 	"\acounter\x18\x01 \x01(\x04R\acounter\x12\x16\n" +
-	"\x06leader\x18\x02 \x01(\rR\x06leader\"\xab\x03\n" +
+	"\x06leader\x18\x02 \x01(\rR\x06leader\"\xc5\x03\n" +
 	"\n" +
 	"NodeStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12+\n" +
@@ -1518,7 +1527,8 @@ const file_ciranda_v1_cluster_proto_rawDesc = "" +
 	"\alamport\x18\v \x01(\x04R\alamport\x12\x1a\n" +
 	"\bsuspects\x18\f \x03(\rR\bsuspects\x12\x14\n" +
 	"\x05phase\x18\r \x01(\tR\x05phase\x12\x18\n" +
-	"\aproblem\x18\x0e \x01(\tR\aproblem\"\"\n" +
+	"\aproblem\x18\x0e \x01(\tR\aproblem\x12\x18\n" +
+	"\arefused\x18\x0f \x01(\x04R\arefused\"\"\n" +
 	"\fElectRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\"=\n" +
 	"\rElectResponse\x12\x12\n" +

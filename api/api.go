@@ -1,0 +1,105 @@
+// Package api is the edge between Ciranda's processes and their users: the services of ciranda/v1 served as gRPC on
+// one port and as JSON over HTTP on another, and the client for them.
+//
+// A service is one Go value ([Node], [Cluster], [Supervisor]); [Serve] puts it on both ports. Whoever calls it shows
+// the cluster's token, a secret in a file that only its owner can read. The HTTP port also refuses what a web page of
+// another origin, or one that a foreign name resolves here, makes a browser send.
+//
+// What it does not promise: secrecy on the wire. Nothing is encrypted, so the ports belong on the loopback interface.
+package api
+
+import (
+	"context"
+
+	"connectrpc.com/connect"
+	"google.golang.org/grpc"
+
+	cirandav1 "ciranda.dev/api/ciranda/v1"
+	"ciranda.dev/api/ciranda/v1/cirandav1connect"
+)
+
+// A Node is the service of one node.
+type Node interface {
+	Describe(context.Context, *cirandav1.DescribeRequest) (*cirandav1.DescribeResponse, error)
+	BeginElection(context.Context, *cirandav1.BeginElectionRequest) (*cirandav1.BeginElectionResponse, error)
+	SetLinks(context.Context, *cirandav1.SetLinksRequest) (*cirandav1.SetLinksResponse, error)
+	BreakLinks(context.Context, *cirandav1.BreakLinksRequest) (*cirandav1.BreakLinksResponse, error)
+	SetDisk(context.Context, *cirandav1.SetDiskRequest) (*cirandav1.SetDiskResponse, error)
+	Freeze(context.Context, *cirandav1.FreezeRequest) (*cirandav1.FreezeResponse, error)
+	// Follow calls send for each batch until ctx ends or send fails.
+	Follow(ctx context.Context, r *cirandav1.FollowRequest, send func(*cirandav1.FollowResponse) error) error
+}
+
+// A Cluster is the service of the cluster as a whole.
+type Cluster interface {
+	Status(context.Context, *cirandav1.StatusRequest) (*cirandav1.StatusResponse, error)
+	Elect(context.Context, *cirandav1.ElectRequest) (*cirandav1.ElectResponse, error)
+	SetFault(context.Context, *cirandav1.SetFaultRequest) (*cirandav1.SetFaultResponse, error)
+	Heal(context.Context, *cirandav1.HealRequest) (*cirandav1.HealResponse, error)
+	// Watch calls send for each batch until ctx ends or send fails.
+	Watch(ctx context.Context, r *cirandav1.WatchRequest, send func(*cirandav1.WatchResponse) error) error
+}
+
+// A Supervisor is the service that acts on processes.
+type Supervisor interface {
+	Kill(context.Context, *cirandav1.KillRequest) (*cirandav1.KillResponse, error)
+	Pause(context.Context, *cirandav1.PauseRequest) (*cirandav1.PauseResponse, error)
+	Resume(context.Context, *cirandav1.ResumeRequest) (*cirandav1.ResumeResponse, error)
+	Restart(context.Context, *cirandav1.RestartRequest) (*cirandav1.RestartResponse, error)
+	Down(context.Context, *cirandav1.DownRequest) (*cirandav1.DownResponse, error)
+}
+
+// Services are what a process serves. A nil one is not served.
+type Services struct {
+	Node       Node
+	Cluster    Cluster
+	Supervisor Supervisor
+}
+
+// The generated interfaces differ in how a stream is written, and in nothing else.
+type (
+	grpcNode       struct{ Node }
+	grpcCluster    struct{ Cluster }
+	connectNode    struct{ Node }
+	connectCluster struct{ Cluster }
+)
+
+func (n grpcNode) Follow(r *cirandav1.FollowRequest, s grpc.ServerStreamingServer[cirandav1.FollowResponse]) error {
+	return n.Node.Follow(s.Context(), r, s.Send)
+}
+
+func (c grpcCluster) Watch(r *cirandav1.WatchRequest, s grpc.ServerStreamingServer[cirandav1.WatchResponse]) error {
+	return c.Cluster.Watch(s.Context(), r, s.Send)
+}
+
+func (n connectNode) Follow(ctx context.Context, r *cirandav1.FollowRequest, s *connect.ServerStream[cirandav1.FollowResponse]) error {
+	return n.Node.Follow(ctx, r, s.Send)
+}
+
+func (c connectCluster) Watch(ctx context.Context, r *cirandav1.WatchRequest, s *connect.ServerStream[cirandav1.WatchResponse]) error {
+	return c.Cluster.Watch(ctx, r, s.Send)
+}
+
+func (s Services) registerGRPC(r grpc.ServiceRegistrar) {
+	if s.Node != nil {
+		cirandav1.RegisterNodeServiceServer(r, grpcNode{s.Node})
+	}
+	if s.Cluster != nil {
+		cirandav1.RegisterClusterServiceServer(r, grpcCluster{s.Cluster})
+	}
+	if s.Supervisor != nil {
+		cirandav1.RegisterSupervisorServiceServer(r, s.Supervisor)
+	}
+}
+
+func (s Services) registerHTTP(handle handleFunc, opts ...connect.HandlerOption) {
+	if s.Node != nil {
+		handle(cirandav1connect.NewNodeServiceHandler(connectNode{s.Node}, opts...))
+	}
+	if s.Cluster != nil {
+		handle(cirandav1connect.NewClusterServiceHandler(connectCluster{s.Cluster}, opts...))
+	}
+	if s.Supervisor != nil {
+		handle(cirandav1connect.NewSupervisorServiceHandler(s.Supervisor, opts...))
+	}
+}

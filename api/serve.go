@@ -1,0 +1,194 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+)
+
+// Limits of a request.
+const (
+	maxRequest = 256 << 10 // bytes of a request
+	maxHeader  = 16 << 10  // bytes of a request's header
+	maxStreams = 128       // calls at a time on one connection
+)
+
+// A Config says what to serve and where.
+type Config struct {
+	Services Services
+	Token    Token
+	GRPC     net.Listener // the gRPC port; nil: none
+	HTTP     net.Listener // the HTTP port; nil: none
+	Hosts    []string     // names beside those of the loopback interface by which the HTTP port may be called
+	Log      *slog.Logger // nil: nothing is logged
+	Ready    func() bool  // what /readyz answers; nil: always ready
+}
+
+// A Server serves one process's services on both its ports.
+type Server struct {
+	grpc    *grpc.Server
+	http    *http.Server
+	health  *health.Server
+	refused atomic.Uint64
+	done    sync.WaitGroup
+	log     *slog.Logger
+	cancel  context.CancelFunc // ends the streams of the HTTP port
+}
+
+// Serve begins to serve. It takes the listeners over.
+func Serve(c Config) *Server {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{log: c.Log}
+	if c.GRPC != nil {
+		s.serveGRPC(c)
+	}
+	if c.HTTP != nil {
+		s.serveHTTP(c)
+	}
+	return s
+}
+
+func (s *Server) serveGRPC(c Config) {
+	s.health = health.NewServer()
+	s.grpc = grpc.NewServer(
+		grpc.UnaryInterceptor(c.Token.unary), grpc.StreamInterceptor(c.Token.stream),
+		grpc.MaxRecvMsgSize(maxRequest), grpc.MaxHeaderListSize(maxHeader), grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ConnectionTimeout(firstBytes),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 10 * time.Second}),
+		grpc.WaitForHandlers(true),
+	)
+	c.Services.registerGRPC(s.grpc)
+	healthv1.RegisterHealthServer(s.grpc, s.health)
+	reflection.Register(s.grpc)
+	s.run("gRPC", func() error { return s.grpc.Serve(guardGRPC(c.GRPC, c.Log, &s.refused)) })
+}
+
+// handleFunc registers a handler for the paths below one.
+type handleFunc func(path string, h http.Handler)
+
+func (s *Server) serveHTTP(c Config) {
+	services := http.NewServeMux()
+	c.Services.registerHTTP(services.Handle, connect.WithInterceptors(connectErrors{}), connect.WithReadMaxBytes(maxRequest))
+	mux := http.NewServeMux()
+	mux.Handle("/", http.MaxBytesHandler(requireToken(c.Token, services), maxRequest))
+	mux.HandleFunc("GET /livez", probe(nil))
+	mux.HandleFunc("GET /readyz", probe(c.Ready))
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.http = &http.Server{
+		Handler:           requireHost(c.Hosts, http.NewCrossOriginProtection().Handler(mux)),
+		ReadHeaderTimeout: firstBytes,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    maxHeader,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
+	}
+	s.run("HTTP", func() error { return s.http.Serve(guardHTTP(c.HTTP, c.Log, &s.refused)) })
+}
+
+func (s *Server) run(what string, serve func() error) {
+	s.done.Go(func() {
+		if err := serve(); !closed(err) && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
+			s.log.Error("port lost", "port", what, "error", err)
+		}
+	})
+}
+
+// Refused counts the connections that were turned away for what they sent.
+func (s *Server) Refused() uint64 { return s.refused.Load() }
+
+// Close lets the calls under way end until ctx does, then breaks what is left, streams first.
+func (s *Server) Close(ctx context.Context) {
+	if s.http != nil {
+		s.cancel()
+		if s.http.Shutdown(ctx) != nil {
+			s.http.Close()
+		}
+	}
+	if s.grpc != nil {
+		s.health.Shutdown()
+		s.stopGRPC(ctx)
+	}
+	s.done.Wait()
+}
+
+func (s *Server) stopGRPC(ctx context.Context) {
+	graceful := make(chan struct{})
+	go func() {
+		defer close(graceful)
+		s.grpc.GracefulStop()
+	}()
+	select {
+	case <-graceful:
+	case <-ctx.Done():
+		s.grpc.Stop()
+		<-graceful
+	}
+}
+
+// probe answers 200, or 503 while it is not ready.
+func probe(ready func() bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if ready != nil && !ready() {
+			http.Error(w, "not ready", http.StatusServiceUnavailable)
+			return
+		}
+		w.Write([]byte("ok\n"))
+	}
+}
+
+// writeError answers an HTTP request in the form that connect's clients expect.
+var writeError = connect.NewErrorWriter()
+
+func requireToken(t Token, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := t.check(r.Header.Get("Authorization")); err != nil {
+			writeError.Write(w, r, toConnect(err))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// requireHost refuses requests that were addressed to a foreign name. A page whose own name was made to resolve to
+// this machine (DNS rebinding) comes with such a Host, and the browser takes it for the same origin.
+func requireHost(names []string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host := hostname(r.Host); !isLoopback(host) && !slices.Contains(names, host) {
+			http.Error(w, "this server is not called "+host, http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func hostname(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
+	}
+	return hostport
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}

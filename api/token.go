@@ -1,0 +1,128 @@
+package api
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+)
+
+// A Token is the secret of a cluster. Who has it may do everything.
+type Token string
+
+// NewToken makes a token of 128 random bits or more, and writes it to a new file that only its owner can read.
+func NewToken(path string) (Token, error) {
+	t := Token(rand.Text())
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("api: the token: %w", err)
+	}
+	_, err = f.WriteString(string(t) + "\n")
+	return t, errors.Join(err, f.Close())
+}
+
+// shortest is the least length of a token that is taken from a file, in characters.
+const shortest = 16
+
+// ReadToken reads a token. It refuses a file that others can read, where the system can tell.
+func ReadToken(path string) (Token, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("api: the token: %w", err)
+	}
+	if open := info.Mode().Perm() & 0o077; open != 0 && runtime.GOOS != "windows" {
+		return "", fmt.Errorf("api: the token in %s can be read by others (%v); chmod 600 it", path, info.Mode().Perm())
+	}
+	if info.Size() > 4096 {
+		return "", fmt.Errorf("api: %s is no token: it has %d bytes", path, info.Size())
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("api: the token: %w", err)
+	}
+	t := Token(strings.TrimSpace(string(b)))
+	if len(t) < shortest {
+		return "", fmt.Errorf("api: %s is no token: expected at least %d characters", path, shortest)
+	}
+	return t, nil
+}
+
+// TokenAt reads the token of a file, or makes both if there is none.
+func TokenAt(path string) (Token, error) {
+	t, err := ReadToken(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return NewToken(path)
+	}
+	return t, err
+}
+
+// Secret derives another secret from the token, for a named purpose. It tells nothing of the token.
+func (t Token) Secret(purpose string) []byte {
+	key, err := hkdf.Key(sha256.New, []byte(t), nil, "ciranda "+purpose, sha256.Size)
+	if err != nil {
+		panic("api: " + err.Error()) // only for lengths that are not asked for
+	}
+	return key
+}
+
+const bearer = "Bearer "
+
+// check says whether the value of an authorization header shows the token.
+func (t Token) check(header string) error {
+	shown, ok := strings.CutPrefix(header, bearer)
+	if !ok || subtle.ConstantTimeCompare([]byte(shown), []byte(t)) != 1 {
+		return &Error{
+			Code: codes.Unauthenticated,
+			Text: "the request does not show the cluster's token",
+			Hint: "it is in the file token of the cluster's directory; send it as `authorization: Bearer TOKEN`",
+		}
+	}
+	return nil
+}
+
+// free are the methods that need no token: probes ask them and they tell nothing but health.
+const free = "/grpc.health.v1.Health/"
+
+func (t Token) checkCall(ctx context.Context, method string) error {
+	if strings.HasPrefix(method, free) {
+		return nil
+	}
+	header := ""
+	if md, ok := metadata.FromIncomingContext(ctx); ok && len(md["authorization"]) == 1 {
+		header = md["authorization"][0]
+	}
+	return t.check(header)
+}
+
+func (t Token) unary(ctx context.Context, r any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	if err := t.checkCall(ctx, info.FullMethod); err != nil {
+		return nil, err
+	}
+	return next(ctx, r)
+}
+
+func (t Token) stream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if err := t.checkCall(s.Context(), info.FullMethod); err != nil {
+		return err
+	}
+	return next(srv, s)
+}
+
+// GetRequestMetadata shows the token in each call of a client.
+func (t Token) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": bearer + string(t)}, nil
+}
+
+// RequireTransportSecurity says that the token also goes over plain connections: they are on the loopback interface.
+func (t Token) RequireTransportSecurity() bool { return false }
