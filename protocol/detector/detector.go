@@ -38,7 +38,9 @@ const (
 	Oracle    Why = "oracle"    // the engine chose so
 )
 
-// Indications to the layers above. About one life of a node Suspect and Restore alternate, Suspect first.
+// Indications to the layers above. About one life of a node Suspect and Restore alternate, Suspect first; only the
+// answer to a Reset of an older life repeats its Suspect. Incarnation 0 stands for the life of a node that was not
+// heard of yet. A newer life is trusted from its first message on, without a word.
 type (
 	// Suspect says that a life of a node seems to be over.
 	Suspect struct {

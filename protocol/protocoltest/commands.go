@@ -13,9 +13,9 @@ import (
 // Do carries out a command and gives what it printed. The commands, where "…" may be left out:
 //
 //	start 1 2 …          first life of those nodes, or of all
-//	deliver 1 2 …        the oldest message from 1 to 2; without nodes all messages, and those that they cause
-//	drop 1 2 …           the same, lost
-//	duplicate 1 2        a second copy of the oldest message from 1 to 2
+//	deliver 1 2 last     the oldest message from 1 to 2, or the newest; without nodes all, and those that they cause
+//	drop 1 2 last        the same, lost
+//	duplicate 1 2 last   the same, doubled
 //	fire 3 dead(1)       that timer of node 3 expires now; with two layers of such a timer, heartbeat/dead(1)
 //	pass 100ms           timers expire as they come due; messages wait
 //	run 100ms            the same, and messages arrive at once
@@ -140,23 +140,37 @@ func (b *Bench) doMessage(args []string, do func(b *Bench, i int)) error {
 		}
 		return fmt.Errorf("no end after %d messages", maxSteps)
 	}
-	if len(args) != 2 {
-		return fmt.Errorf("expected the numbers of sender and addressee")
-	}
-	from, err := b.node(args[0])
+	from, to, err := b.pair(args)
 	if err != nil {
 		return err
 	}
-	to, err := b.node(args[1])
-	if err != nil {
-		return err
+	chosen := -1
+	for i, m := range b.flying {
+		if m.from == from && m.to == to && (chosen < 0 || len(args) > 2) {
+			chosen = i
+		}
 	}
-	i := slices.IndexFunc(b.flying, func(m message) bool { return m.from == from.id && m.to == to.id })
-	if i < 0 {
-		return fmt.Errorf("no message from %d to %d is on its way", from.id, to.id)
+	if chosen < 0 {
+		return fmt.Errorf("no message from %d to %d is on its way", from, to)
 	}
-	do(b, i)
+	do(b, chosen)
 	return nil
+}
+
+// pair reads a sender and an addressee.
+func (b *Bench) pair(args []string) (from, to protocol.ID, err error) {
+	if len(args) < 2 || len(args) > 2 && args[2] != "last" {
+		return 0, 0, fmt.Errorf("expected the numbers of sender and addressee")
+	}
+	sender, err := b.node(args[0])
+	if err != nil {
+		return 0, 0, err
+	}
+	addressee, err := b.node(args[1])
+	if err != nil {
+		return 0, 0, err
+	}
+	return sender.id, addressee.id, nil
 }
 
 func (b *Bench) drop(i int) {
@@ -206,16 +220,9 @@ func (b *Bench) doCut(args []string, cut bool) error {
 		clear(b.cut)
 		return nil
 	}
-	if len(args) != 2 {
-		return fmt.Errorf("expected the numbers of sender and addressee")
-	}
-	from, err := b.node(args[0])
-	if err != nil {
-		return err
-	}
-	to, err := b.node(args[1])
+	from, to, err := b.pair(args)
 	if err == nil {
-		b.cut[[2]protocol.ID{from.id, to.id}] = cut
+		b.cut[[2]protocol.ID{from, to}] = cut
 	}
 	return err
 }

@@ -54,12 +54,12 @@ func (k Kit) transcript(t *testing.T, file string) {
 			if b, err = k.open(d.CmdArgs); err != nil {
 				d.Fatalf(t, "%v", err)
 			}
-			return ""
+			return b.block(d.Input)
 		}
 		if b == nil {
 			d.Fatalf(t, "a transcript begins with: nodes SIZE")
 		}
-		return b.block(d)
+		return b.block(strings.Join(append([]string{d.Cmd}, wordsOf(d.CmdArgs)...), " ") + "\n" + d.Input)
 	})
 }
 
@@ -76,11 +76,10 @@ func (k Kit) open(args []datadriven.CmdArg) (*Bench, error) {
 	return k.New(size, words[1:]...), nil
 }
 
-// block carries out the commands of a block.
-func (b *Bench) block(d *datadriven.TestData) string {
-	command := strings.Join(append([]string{d.Cmd}, wordsOf(d.CmdArgs)...), " ")
+// block carries out commands, a line each.
+func (b *Bench) block(commands string) string {
 	all := ""
-	for line := range strings.Lines(command + "\n" + d.Input) {
+	for line := range strings.Lines(commands) {
 		text, err := b.Do(line)
 		all += text
 		if err != nil {
