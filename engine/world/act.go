@@ -30,12 +30,12 @@ const (
 )
 
 // feed gives the input to a stack.
-func (in *input) feed(s *protocol.Stack, stored protocol.Stored, inputs protocol.Inputs, o *protocol.Out) {
+func (in *input) feed(s *protocol.Stack, d *disk, inputs protocol.Inputs, o *protocol.Out) {
 	switch in.kind {
 	case starting:
 		s.Start(inputs, o)
 	case recovering:
-		s.Recover(stored, inputs, o)
+		s.Recover(d.get, inputs, o)
 	case receiving:
 		s.Receive(in.from, in.fromInc, in.packet, inputs, o)
 	case expiring:
@@ -55,7 +55,7 @@ func (w *World) step(n *node, in *input) {
 	if w.cfg.Twice {
 		w.stepTwice(n, in)
 	} else {
-		in.feed(n.stack, n.disk.get, w.inputs, &w.out)
+		in.feed(n.stack, &n.disk, w.inputs, &w.out)
 	}
 	w.recordDraws()
 	w.carry(n, w.out.Effects())

@@ -56,7 +56,7 @@ func (w *World) stepTwice(n *node, in *input) {
 		}
 		copied.packet = p
 	}
-	in.feed(n.stack, n.disk.get, w.inputs, &w.out)
+	in.feed(n.stack, &n.disk, w.inputs, &w.out)
 	again, draws := w.inputs, w.draws
 	again.Draw = func(int) int {
 		if len(draws) == 0 {
@@ -66,7 +66,7 @@ func (w *World) stepTwice(n *node, in *input) {
 		draws = draws[1:]
 		return d
 	}
-	copied.feed(clone, n.disk.get, again, &w.twin)
+	copied.feed(clone, &n.disk, again, &w.twin)
 	if what := difference(n.stack, clone, w.out.Effects(), w.twin.Effects()); what != "" {
 		w.cheat(n.id, in, what)
 	}
