@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -38,6 +39,57 @@ func Dial(address string, t Token) (*Client, error) {
 		Supervisor: cirandav1.NewSupervisorServiceClient(c),
 		connection: c,
 	}, nil
+}
+
+// Await asks for the cluster's status until want is content with it, and gives that. It asks again whenever something
+// happened, and every now and then. If ctx ends before, the status is the last one that came; nil if none did.
+func (c *Client) Await(ctx context.Context, want func(*cirandav1.StatusResponse) bool) (*cirandav1.StatusResponse, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := c.Cluster.Watch(ctx, &cirandav1.WatchRequest{})
+	if err != nil {
+		return nil, err
+	}
+	events := make(chan struct{}, 1)
+	go func() {
+		for {
+			if _, err := stream.Recv(); err != nil {
+				return
+			}
+			select {
+			case events <- struct{}{}:
+			default: // one is waiting already
+			}
+		}
+	}()
+	return c.await(ctx, want, events)
+}
+
+// nowAndThen is how long Await goes without asking.
+const nowAndThen = 100 * time.Millisecond
+
+func (c *Client) await(ctx context.Context, want func(*cirandav1.StatusResponse) bool, events <-chan struct{}) (*cirandav1.StatusResponse, error) {
+	tick := time.NewTicker(nowAndThen)
+	defer tick.Stop()
+	var last *cirandav1.StatusResponse
+	for {
+		s, err := c.Cluster.Status(ctx, &cirandav1.StatusRequest{})
+		if ctx.Err() != nil {
+			return last, ctx.Err()
+		}
+		if err != nil {
+			return last, err
+		}
+		if last = s; want(s) {
+			return s, nil
+		}
+		select {
+		case <-events:
+		case <-tick.C:
+		case <-ctx.Done():
+			return last, ctx.Err()
+		}
+	}
 }
 
 // Close ends the client and its calls.

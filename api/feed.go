@@ -15,6 +15,7 @@ type Feed[T any] struct {
 	ring  []T           // event p is at (p-1) mod len
 	next  uint64        // the position of the next event, from 1
 	moved chan struct{} // closed at the next event
+	ended bool          // nothing will follow
 }
 
 // NewFeed makes a feed that keeps the last size events.
@@ -26,8 +27,19 @@ func NewFeed[T any](size int) *Feed[T] {
 func (f *Feed[T]) Append(make func(position uint64) T) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.ended {
+		return
+	}
 	f.ring[(f.next-1)%uint64(len(f.ring))] = make(f.next)
 	f.next++
+	f.wake()
+}
+
+// Close says that nothing follows: readers end when they have read what there is.
+func (f *Feed[T]) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = true
 	f.wake()
 }
 
@@ -52,7 +64,7 @@ const FromStart = "start"
 const batch = 256
 
 // Read gives the events behind a cursor to send, in batches and each with the cursor behind it, until ctx ends or send
-// fails; if atHand, only until there are no more. The first batch comes at once and may be empty. lost counts events
+// fails or the feed is closed; if atHand, only until there are no more. The first batch comes at once and may be empty. lost counts events
 // before the batch that were not kept; those of a former feed cannot be counted, and all of this one are given.
 func (f *Feed[T]) Read(ctx context.Context, cursor string, atHand bool,
 	send func(position uint64, events []T, cursor string, lost uint64) error) error {
@@ -61,7 +73,7 @@ func (f *Feed[T]) Read(ctx context.Context, cursor string, atHand bool,
 		return err
 	}
 	for first := true; ; first = false {
-		events, from, lost, moved := f.take(at)
+		events, from, lost, moved, ended := f.take(at)
 		at = from + uint64(len(events))
 		if len(events) > 0 || first {
 			if err := send(from, events, f.cursor(at), lost); err != nil {
@@ -69,7 +81,7 @@ func (f *Feed[T]) Read(ctx context.Context, cursor string, atHand bool,
 			}
 			continue
 		}
-		if atHand {
+		if atHand || ended {
 			return nil
 		}
 		select {
@@ -81,14 +93,14 @@ func (f *Feed[T]) Read(ctx context.Context, cursor string, atHand bool,
 }
 
 // take copies up to a batch of events from a position on.
-func (f *Feed[T]) take(at uint64) (events []T, from, lost uint64, moved <-chan struct{}) {
+func (f *Feed[T]) take(at uint64) (events []T, from, lost uint64, moved <-chan struct{}, ended bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	from = max(at, f.first())
 	for p := from; p < f.next && len(events) < batch; p++ {
 		events = append(events, f.ring[(p-1)%uint64(len(f.ring))])
 	}
-	return events, from, from - at, f.moved
+	return events, from, from - at, f.moved, f.ended
 }
 
 func (f *Feed[T]) cursor(position uint64) string {

@@ -81,6 +81,22 @@ func TestFeedReaderEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestFeedReaderEndsWithTheFeed(t *testing.T) {
+	f := NewFeed[int](4)
+	var got []int
+	err := f.Read(t.Context(), "", false, func(_ uint64, events []int, _ string, _ uint64) error {
+		if got = append(got, events...); len(got) == 0 {
+			f.Append(func(uint64) int { return 7 })
+			f.Close()
+			f.Append(func(uint64) int { return 8 }) // too late
+		}
+		return nil
+	})
+	if err != nil || len(got) != 1 || got[0] != 7 {
+		t.Errorf("got %v, %v; want the event before the end", got, err)
+	}
+}
+
 func FuzzCursor(f *testing.F) {
 	for _, seed := range []string{"", "start", "x.1", ".", "x.0", "x.-1", "x.18446744073709551615", "x.99999999999999999999"} {
 		f.Add(seed)

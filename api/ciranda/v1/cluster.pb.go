@@ -985,31 +985,20 @@ func (x *WatchResponse) GetLost() uint64 {
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The position in this stream, from 1. Positions of a merged stream follow arrival, not time.
-	Position    uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	Position uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	// 0 for what concerns no single node.
 	Node        uint32 `protobuf:"varint,2,opt,name=node,proto3" json:"node,omitempty"`
 	Incarnation uint32 `protobuf:"varint,3,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	// Counts the recorded events of the node's life, from 1; 0 for what is no node's own event.
-	N uint64 `protobuf:"varint,4,opt,name=n,proto3" json:"n,omitempty"`
 	// Such as "start", "fd.suspect", "el.leader".
-	Kind string `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`
+	Kind string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
 	// The machine's monotonic clock, in nanoseconds.
-	Time    int64  `protobuf:"varint,6,opt,name=time,proto3" json:"time,omitempty"`
-	Lamport uint64 `protobuf:"varint,7,opt,name=lamport,proto3" json:"lamport,omitempty"`
-	// The n of the input of the step that this event belongs to.
-	Cause uint64 `protobuf:"varint,8,opt,name=cause,proto3" json:"cause,omitempty"`
-	// The other end of a message or a fault; 0 if there is none.
-	Peer            uint32 `protobuf:"varint,9,opt,name=peer,proto3" json:"peer,omitempty"`
-	PeerIncarnation uint32 `protobuf:"varint,10,opt,name=peer_incarnation,json=peerIncarnation,proto3" json:"peer_incarnation,omitempty"`
-	// The message's number in its sender's life.
-	Message uint64 `protobuf:"varint,11,opt,name=message,proto3" json:"message,omitempty"`
-	// 0 for the original, 1 for its first duplicate.
-	Copy uint32 `protobuf:"varint,12,opt,name=copy,proto3" json:"copy,omitempty"`
-	// The layer's name.
-	Layer string `protobuf:"bytes,13,opt,name=layer,proto3" json:"layer,omitempty"`
-	// What is particular to the kind: a JSON object, or empty.
-	Data string `protobuf:"bytes,14,opt,name=data,proto3" json:"data,omitempty"`
+	Time int64 `protobuf:"varint,5,opt,name=time,proto3" json:"time,omitempty"`
 	// The event as a sentence.
-	Text          string `protobuf:"bytes,15,opt,name=text,proto3" json:"text,omitempty"`
+	Text string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	// The whole event as trace files have it: a JSON object without line breaks.
+	Json string `protobuf:"bytes,7,opt,name=json,proto3" json:"json,omitempty"`
+	// How many events of this node just before this one were lost on their way to this stream.
+	Lost          uint64 `protobuf:"varint,8,opt,name=lost,proto3" json:"lost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1065,13 +1054,6 @@ func (x *Event) GetIncarnation() uint32 {
 	return 0
 }
 
-func (x *Event) GetN() uint64 {
-	if x != nil {
-		return x.N
-	}
-	return 0
-}
-
 func (x *Event) GetKind() string {
 	if x != nil {
 		return x.Kind
@@ -1086,67 +1068,25 @@ func (x *Event) GetTime() int64 {
 	return 0
 }
 
-func (x *Event) GetLamport() uint64 {
-	if x != nil {
-		return x.Lamport
-	}
-	return 0
-}
-
-func (x *Event) GetCause() uint64 {
-	if x != nil {
-		return x.Cause
-	}
-	return 0
-}
-
-func (x *Event) GetPeer() uint32 {
-	if x != nil {
-		return x.Peer
-	}
-	return 0
-}
-
-func (x *Event) GetPeerIncarnation() uint32 {
-	if x != nil {
-		return x.PeerIncarnation
-	}
-	return 0
-}
-
-func (x *Event) GetMessage() uint64 {
-	if x != nil {
-		return x.Message
-	}
-	return 0
-}
-
-func (x *Event) GetCopy() uint32 {
-	if x != nil {
-		return x.Copy
-	}
-	return 0
-}
-
-func (x *Event) GetLayer() string {
-	if x != nil {
-		return x.Layer
-	}
-	return ""
-}
-
-func (x *Event) GetData() string {
-	if x != nil {
-		return x.Data
-	}
-	return ""
-}
-
 func (x *Event) GetText() string {
 	if x != nil {
 		return x.Text
 	}
 	return ""
+}
+
+func (x *Event) GetJson() string {
+	if x != nil {
+		return x.Json
+	}
+	return ""
+}
+
+func (x *Event) GetLost() uint64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
 }
 
 // Partition cuts all links between nodes of different sides. Sides are apart; a node in none is a side of its own.
@@ -1579,24 +1519,16 @@ const file_ciranda_v1_cluster_proto_rawDesc = "" +
 	"\rWatchResponse\x12)\n" +
 	"\x06events\x18\x01 \x03(\v2\x11.ciranda.v1.EventR\x06events\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x12\n" +
-	"\x04lost\x18\x03 \x01(\x04R\x04lost\"\xea\x02\n" +
+	"\x04lost\x18\x03 \x01(\x04R\x04lost\"\xbd\x01\n" +
 	"\x05Event\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x04R\bposition\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\rR\x04node\x12 \n" +
-	"\vincarnation\x18\x03 \x01(\rR\vincarnation\x12\f\n" +
-	"\x01n\x18\x04 \x01(\x04R\x01n\x12\x12\n" +
-	"\x04kind\x18\x05 \x01(\tR\x04kind\x12\x12\n" +
-	"\x04time\x18\x06 \x01(\x03R\x04time\x12\x18\n" +
-	"\alamport\x18\a \x01(\x04R\alamport\x12\x14\n" +
-	"\x05cause\x18\b \x01(\x04R\x05cause\x12\x12\n" +
-	"\x04peer\x18\t \x01(\rR\x04peer\x12)\n" +
-	"\x10peer_incarnation\x18\n" +
-	" \x01(\rR\x0fpeerIncarnation\x12\x18\n" +
-	"\amessage\x18\v \x01(\x04R\amessage\x12\x12\n" +
-	"\x04copy\x18\f \x01(\rR\x04copy\x12\x14\n" +
-	"\x05layer\x18\r \x01(\tR\x05layer\x12\x12\n" +
-	"\x04data\x18\x0e \x01(\tR\x04data\x12\x12\n" +
-	"\x04text\x18\x0f \x01(\tR\x04text*f\n" +
+	"\vincarnation\x18\x03 \x01(\rR\vincarnation\x12\x12\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04time\x18\x05 \x01(\x03R\x04time\x12\x12\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text\x12\x12\n" +
+	"\x04json\x18\a \x01(\tR\x04json\x12\x12\n" +
+	"\x04lost\x18\b \x01(\x04R\x04lost*f\n" +
 	"\tNodeState\x12\x1a\n" +
 	"\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rNODE_STATE_UP\x10\x01\x12\x13\n" +
