@@ -1,0 +1,112 @@
+// Package stacks builds the stacks that Ciranda ships, by name: a failure detector and an election over it, with the
+// timeouts of a profile.
+//
+// It refuses settings that contradict one another, with the formula that they break, and tells every derived bound as
+// a formula with its value ([Spec.Bounds]). The bounds hold as far as the profile's delay does.
+package stacks
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/detector/heartbeat"
+	"ciranda.dev/protocol/election"
+	"ciranda.dev/protocol/election/bully"
+)
+
+// A Spec names a stack. The zero Spec is heartbeat and bully with the profile Local.
+type Spec struct {
+	Detector string  // heartbeat (the default), ring or oracle
+	Election string  // bully (the default) with +stable, +quorum or both, bully-classic, or none
+	Profile  Profile // zero means Local
+
+	// These override the profile's, if they are not zero.
+	Interval, Timeout, Verify time.Duration
+}
+
+// The names that a Spec may have.
+var (
+	Detectors = []string{"heartbeat"}
+	Elections = []string{"bully", "bully+stable", "bully+quorum", "bully+stable+quorum", "bully-classic", "none"}
+)
+
+// Requests are what a client may ask of a shipped stack, by name.
+var Requests = map[string]any{"elect": election.Campaign{}}
+
+// Filled is the spec with its defaults in place, and the profile with what overrides it.
+func (s Spec) Filled() Spec {
+	s.Detector = cmp.Or(s.Detector, Detectors[0])
+	s.Election = cmp.Or(s.Election, Elections[0])
+	if s.Profile.Name == "" {
+		s.Profile = Local
+	}
+	s.Profile.Interval = cmp.Or(s.Interval, s.Profile.Interval)
+	s.Profile.Timeout = cmp.Or(s.Timeout, s.Profile.Timeout)
+	s.Profile.Verify = cmp.Or(s.Verify, s.Profile.Verify)
+	s.Interval, s.Timeout, s.Verify = 0, 0, 0
+	return s
+}
+
+// Has says whether the election has an option, such as "quorum".
+func (s Spec) Has(option string) bool {
+	return slices.Contains(strings.FieldsFunc(s.Filled().Election, func(r rune) bool { return r == '+' || r == '-' })[1:], option)
+}
+
+// Validate says what is wrong with the spec: an unknown name, or settings that contradict one another.
+func (s Spec) Validate() error {
+	s = s.Filled()
+	if !slices.Contains(Detectors, s.Detector) {
+		return fmt.Errorf("found the detector %q; expected %s", s.Detector, strings.Join(Detectors, ", "))
+	}
+	if !slices.Contains(Elections, s.Election) {
+		return fmt.Errorf("found the election %q; expected %s", s.Election, strings.Join(Elections, ", "))
+	}
+	p := s.Profile
+	if err := s.heartbeat().Validate(); err != nil {
+		return err
+	}
+	if s.Election == "none" {
+		return nil
+	}
+	return s.bully().Validate(p.Delay, p.Timeout)
+}
+
+// Build makes a node's stack.
+func (s Spec) Build(self protocol.Self) (*protocol.Stack, error) {
+	s = s.Filled()
+	layers := []protocol.Layer{s.detector()}
+	if s.Election != "none" {
+		layers = append(layers, bully.New(s.bully()))
+	}
+	return protocol.NewStack(self, layers...)
+}
+
+func (s Spec) detector() protocol.Layer {
+	switch s.Detector {
+	default:
+		return heartbeat.New(s.heartbeat())
+	}
+}
+
+func (s Spec) heartbeat() heartbeat.Options {
+	p := s.Profile
+	return heartbeat.Options{Interval: p.Interval, Timeout: p.Timeout, Verify: p.Verify, Delay: p.Delay}
+}
+
+func (s Spec) bully() bully.Options {
+	p := s.Profile
+	return bully.Options{
+		Answer: p.Answer, Coordinator: p.Coordinator, Ask: p.Ask, Grant: p.Grant, Beat: p.Beat, Silence: p.Silence,
+		Stable: s.Has("stable"), Quorum: s.Has("quorum"), Classic: s.Has("classic"),
+	}
+}
+
+// Text is what the nodes of a cluster must agree on, in words. Timeouts are not among it: they may be tuned.
+func (s Spec) Text() string {
+	s = s.Filled()
+	return s.Detector + " + " + s.Election
+}
