@@ -1,0 +1,285 @@
+package bully_test
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/detector"
+	"ciranda.dev/protocol/election"
+	"ciranda.dev/protocol/election/bully"
+)
+
+const (
+	ms      = time.Millisecond
+	delay   = 10 * ms  // the longest, of a message that is not lost
+	timeout = 350 * ms // of the hand that moves the detectors
+)
+
+// A network runs a group in virtual time: a seed, a queue of what is to happen, and a list of what went wrong.
+type network struct {
+	rng    *rand.Rand
+	now    time.Duration
+	queue  agenda
+	order  int
+	group  []protocol.ID
+	nodes  []*node // by number
+	build  func(self protocol.Self) *protocol.Stack
+	cut    map[[2]protocol.ID]bool
+	loss   float64
+	longer time.Duration // added to the longest delay
+	false_ float64       // chance of a false suspicion at each look
+	watch  watcher
+	steps  int
+}
+
+type node struct {
+	id     protocol.ID
+	inc    protocol.Incarnation
+	stack  *protocol.Stack // nil while it is down
+	out    protocol.Out
+	timers map[armed]int
+	stored map[string][]byte
+	heard  []time.Duration // of each other node, as far as the hand knows
+	cutAt  int             // after how many effects the next step ends by a crash; 0: it does not
+}
+
+type armed struct {
+	layer uint8
+	timer protocol.Timer
+}
+
+type event struct {
+	at    time.Duration
+	order int
+	do    func()
+}
+
+type agenda []event
+
+func (a agenda) Len() int { return len(a) }
+func (a agenda) Less(i, j int) bool {
+	return a[i].at < a[j].at || a[i].at == a[j].at && a[i].order < a[j].order
+}
+func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
+func (a *agenda) Push(x any)   { *a = append(*a, x.(event)) }
+func (a *agenda) Pop() any {
+	old := *a
+	e := old[len(old)-1]
+	*a = old[:len(old)-1]
+	return e
+}
+
+func newNetwork(seed uint64, size int, opts bully.Options, build func(protocol.Self) *protocol.Stack) *network {
+	w := &network{rng: rand.New(rand.NewPCG(seed, 1)), cut: map[[2]protocol.ID]bool{}, build: build, nodes: []*node{nil}}
+	for id := protocol.ID(1); int(id) <= size; id++ {
+		w.group = append(w.group, id)
+		w.nodes = append(w.nodes, &node{id: id, stored: map[string][]byte{}})
+	}
+	w.watch = newWatcher(opts, size)
+	return w
+}
+
+func (w *network) after(d time.Duration, do func()) {
+	w.order++
+	heap.Push(&w.queue, event{w.now + d, w.order, do})
+}
+
+// run lets time pass until end.
+func (w *network) run(end time.Duration) {
+	for len(w.queue) > 0 && w.queue[0].at <= end {
+		e := heap.Pop(&w.queue).(event)
+		w.now = e.at
+		e.do()
+		if w.steps++; w.steps > 400_000 {
+			w.watch.blame("storm", "no end after %d events", w.steps)
+			return
+		}
+	}
+	w.now = end
+}
+
+func (w *network) inputs() protocol.Inputs {
+	return protocol.Inputs{Now: w.now, Wall: w.now, Draw: w.rng.IntN}
+}
+
+// up begins a life.
+func (w *network) up(id protocol.ID) {
+	n := w.nodes[id]
+	n.inc++
+	n.timers, n.heard = map[armed]int{}, make([]time.Duration, len(w.nodes))
+	for i := range n.heard {
+		n.heard[i] = w.now
+	}
+	n.stack = w.build(protocol.Self{ID: id, Incarnation: n.inc, Group: w.group})
+	w.step(n, func() {
+		if n.inc == 1 {
+			n.stack.Start(w.inputs(), &n.out)
+		} else {
+			n.stack.Recover(func(key string) ([]byte, bool) { v, ok := n.stored[key]; return v, ok }, w.inputs(), &n.out)
+		}
+	}, nil)
+	if _, ok := w.nodes[id].stackLayer(0).(*hand); ok {
+		w.look(n, n.inc)
+	}
+}
+
+func (n *node) stackLayer(i int) protocol.Layer {
+	if n.stack == nil {
+		return nil
+	}
+	return n.stack.Layer(i)
+}
+
+func (w *network) down(id protocol.ID) {
+	n := w.nodes[id]
+	if n.stack == nil {
+		return
+	}
+	n.stack, n.timers = nil, nil
+	w.watch.ended(id, w.now)
+}
+
+// look is how the hand of a node learns whom it hears, every 25 ms.
+func (w *network) look(n *node, inc protocol.Incarnation) {
+	w.after(25*ms, func() {
+		for _, q := range w.group {
+			if n.stack == nil || n.inc != inc {
+				return
+			}
+			if q == n.id {
+				continue
+			}
+			hears := w.nodes[q].stack != nil && !w.cut[[2]protocol.ID{q, n.id}]
+			if hears {
+				n.heard[q] = w.now
+			}
+			suspected := n.stack.Layer(0).(*hand).peers[q].suspected
+			switch {
+			case !suspected && (w.now-n.heard[q] >= timeout || w.rng.Float64() < w.false_):
+				w.notify(n, detector.Suspect{Node: q, Why: detector.Timeout})
+			case suspected && hears && w.rng.IntN(4) == 0:
+				w.notify(n, detector.Restore{Node: q})
+			}
+		}
+		if n.stack != nil && n.inc == inc {
+			w.look(n, inc)
+		}
+	})
+}
+
+func (w *network) notify(n *node, e protocol.Event) {
+	w.step(n, func() { n.stack.Notify(e, w.inputs(), &n.out) }, e)
+}
+
+func (w *network) call(id protocol.ID) {
+	if n := w.nodes[id]; n.stack != nil {
+		body := election.Campaign{}
+		w.step(n, func() { n.stack.Call(protocol.Call{ID: 1, Body: body}, w.inputs(), &n.out) }, body)
+	}
+}
+
+// step lets a node handle an input and does the effects.
+func (w *network) step(n *node, handle func(), input any) {
+	before := opinion(n)
+	handle()
+	effects := n.out.Effects()
+	cut := n.cutAt > 0
+	if cut {
+		effects = effects[:min(n.cutAt, len(effects))]
+		n.cutAt = 0
+	}
+	w.watch.stepped(n.id, before, input)
+	for _, e := range effects {
+		w.effect(n, e)
+	}
+	if cut {
+		w.down(n.id)
+	}
+}
+
+func opinion(n *node) election.Opinion {
+	if a, ok := n.stack.Answer(election.Query{}); ok {
+		return a.(election.Opinion)
+	}
+	panic("no answer")
+}
+
+func (w *network) effect(n *node, e protocol.Effect) {
+	switch e.Kind {
+	case protocol.Send:
+		w.send(n, e)
+	case protocol.Set:
+		w.arm(n, armed{e.Layer, e.Timer}, e.After)
+	case protocol.Cancel:
+		delete(n.timers, armed{e.Layer, e.Timer})
+	case protocol.Persist:
+		r := e.Body.(*protocol.Record)
+		n.stored[r.Key] = r.Value
+		w.watch.stored(n.id, r)
+	case protocol.Indicate:
+		w.watch.told(n.id, n.inc, w.now, e.Body.(protocol.Event))
+	case protocol.Note:
+		if r, ok := e.Body.(wasReset); ok {
+			n.heard[r.Node] = w.now
+		}
+	}
+}
+
+func (w *network) arm(n *node, key armed, d time.Duration) {
+	w.order++
+	generation, inc := w.order, n.inc
+	n.timers[key] = generation
+	w.after(d, func() {
+		if n.stack == nil || n.inc != inc || n.timers[key] != generation {
+			return
+		}
+		delete(n.timers, key)
+		w.step(n, func() { n.stack.Expire(key.layer, key.timer, w.inputs(), &n.out) }, nil)
+	})
+}
+
+func (w *network) send(n *node, e protocol.Effect) {
+	from, inc, to := n.id, n.inc, w.nodes[e.To]
+	reader := protocol.Incarnation(0)
+	if to.stack != nil {
+		reader = to.inc
+	}
+	w.watch.sent(from, e.Body)
+	if w.rng.Float64() < w.loss {
+		return
+	}
+	packet := protocol.Packet{Channel: e.Channel, Body: e.Body}
+	w.after(ms+time.Duration(w.rng.Int64N(int64(delay+w.longer-ms))), func() {
+		if to.stack == nil || reader != 0 && reader != to.inc || w.cut[[2]protocol.ID{from, e.To}] {
+			return
+		}
+		w.step(to, func() { to.stack.Receive(from, inc, packet, w.inputs(), &to.out) }, packet.Body)
+	})
+}
+
+func (w *network) alive() []protocol.ID {
+	ids := []protocol.ID{}
+	for _, id := range w.group {
+		if w.nodes[id].stack != nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func (w *network) any(ids []protocol.ID) protocol.ID { return ids[w.rng.IntN(len(ids))] }
+
+func (w *network) String() string {
+	text := ""
+	for _, id := range w.group {
+		if n := w.nodes[id]; n.stack != nil {
+			text += fmt.Sprintf("%d: %s\n", id, n.stack.Layer(n.stack.Len()-1))
+		} else {
+			text += fmt.Sprintf("%d: down\n", id)
+		}
+	}
+	return text
+}
