@@ -34,6 +34,17 @@ func (s *Stack) AppendState(b []byte) []byte {
 	return b
 }
 
+// CloneOf copies a value as Clone copies layers: deeply, but for fields tagged `layer:"const"`. It is for automata that
+// run beside stacks, such as checks.
+func CloneOf[T any](v T) T {
+	var c T
+	copyValue(reflect.ValueOf(&c).Elem(), reflect.ValueOf(&v).Elem())
+	return c
+}
+
+// AppendKey appends a canonical encoding of a value, as AppendState does for layers.
+func AppendKey(b []byte, v any) []byte { return appendValue(b, reflect.ValueOf(v)) }
+
 // checkState says whether values of a type can be cloned and encoded.
 func checkState(t reflect.Type) error { return checkType(t, "", map[reflect.Type]bool{}) }
 
