@@ -14,6 +14,7 @@ import (
 
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector/heartbeat"
+	"ciranda.dev/protocol/detector/oracle"
 	"ciranda.dev/protocol/election"
 	"ciranda.dev/protocol/election/bully"
 )
@@ -30,7 +31,7 @@ type Spec struct {
 
 // The names that a Spec may have.
 var (
-	Detectors = []string{"heartbeat"}
+	Detectors = []string{"heartbeat", "oracle"}
 	Elections = []string{"bully", "bully+stable", "bully+quorum", "bully+stable+quorum", "bully-classic", "none"}
 )
 
@@ -87,6 +88,8 @@ func (s Spec) Build(self protocol.Self) (*protocol.Stack, error) {
 
 func (s Spec) detector() protocol.Layer {
 	switch s.Detector {
+	case "oracle":
+		return oracle.New(oracle.Options{})
 	default:
 		return heartbeat.New(s.heartbeat())
 	}

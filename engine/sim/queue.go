@@ -25,6 +25,7 @@ const (
 	double
 	sync
 	watchDisk
+	choose
 	act
 	calm
 )

@@ -29,6 +29,8 @@ type Config struct {
 	DiskLimit time.Duration
 	// Queue is how many messages may wait for a node that is paused or slow; more are lost. Zero means 10,000.
 	Queue int
+	// Oracle says that the nodes' detector is the oracle: it suspects a node that is down after a message's delay.
+	Oracle bool
 	// Halt, if set, is asked after every change of what nodes know; the run ends where it says so.
 	Halt func() bool
 }
@@ -60,6 +62,7 @@ type Sim struct {
 	links   map[link]network.Link
 	arrived map[link]time.Duration // of FIFO links: when the last message arrives
 	nodes   []condition
+	chosen  map[link]protocol.Incarnation // lives that the oracle of from suspects, or is about to
 	waiting []int // actions that are due and whose condition does not hold yet
 	seen    uint64
 	result  Result
@@ -101,7 +104,7 @@ func New(cfg Config) (*Sim, error) {
 	if cfg.Queue == 0 {
 		cfg.Queue = 10_000
 	}
-	s := &Sim{cfg: cfg, links: map[link]network.Link{}, arrived: map[link]time.Duration{}}
+	s := &Sim{cfg: cfg, links: map[link]network.Link{}, arrived: map[link]time.Duration{}, chosen: map[link]protocol.Incarnation{}}
 	w, err := world.New(cfg.World, s)
 	if err != nil {
 		return nil, err
@@ -164,6 +167,7 @@ func (s *Sim) loop() {
 		s.handle(e)
 		if changes := s.w.Changes(); changes != s.seen {
 			s.seen = changes
+			s.consultOracle()
 			s.tryWaiting()
 			if s.cfg.Halt != nil && s.cfg.Halt() || s.w.Err() != nil {
 				return
@@ -190,6 +194,8 @@ func (s *Sim) handle(e entry) {
 		s.sync(e.node)
 	case watchDisk:
 		s.checkDisk(e.node)
+	case choose:
+		s.choose(e)
 	case act:
 		s.waiting = append(s.waiting, int(e.ref))
 		s.tryWaiting()

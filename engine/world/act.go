@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/detector/oracle"
 	"ciranda.dev/trace"
 )
 
@@ -283,6 +284,16 @@ func (w *World) Reset(a, b protocol.ID) {
 			w.close(end[0], n.inc, end[1])
 		}
 	}
+}
+
+// Choose lets a node's detector, if it is the oracle, suspect another or trust it again.
+func (w *World) Choose(id, of protocol.ID, suspect bool) {
+	v, choice := Restore, oracle.Restore
+	if suspect {
+		v, choice = Suspect, oracle.Suspect
+	}
+	w.note(Step{Do: v, Node: id, Peer: of})
+	w.notify(w.node(id), oracle.Choose{Node: of, Choice: choice})
 }
 
 // notify gives a node's stack an indication from below. It is an input without a message.

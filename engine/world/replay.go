@@ -135,6 +135,11 @@ func (w *World) applyMessage(s Step) string {
 
 func (w *World) applyOutside(s Step) string {
 	switch s.Do {
+	case Suspect, Restore:
+		if w.node(s.Node).state != up {
+			return fmt.Sprintf("node %d does not run", s.Node)
+		}
+		w.Choose(s.Node, s.Peer, s.Do == Suspect)
 	case Cut:
 		w.Cut(s.Node, s.Peer)
 	case Mend:

@@ -31,6 +31,8 @@ const (
 	Cut       Verb = "cut"       // 1→5
 	Mend      Verb = "mend"      // 1→5
 	Reset     Verb = "reset"     // 1→5: the connection of the two is closed
+	Suspect   Verb = "suspect"   // 1→5: the oracle of 1 suspects 5
+	Restore   Verb = "restore"   // 1→5: and trusts it again
 	SlowDisk  Verb = "slow-disk" // 5: writes wait for sync
 	FastDisk  Verb = "fast-disk" // 5
 	Sync      Verb = "sync"      // 5: what it wrote is durable now
@@ -60,7 +62,7 @@ var about = map[Verb]string{
 	Fire: "name", Request: "name", Draw: "number", Crash: "fuse", Jump: "duration", Rate: "ppm",
 	Start: "node", Recover: "node", Wipe: "node", Stop: "node", Pause: "node", Resume: "node",
 	SlowDisk: "node", FastDisk: "node", Sync: "node", Stalls: "node", Answers: "node",
-	Cut: "pair", Mend: "pair", Reset: "pair", Say: "words", Calm: "", End: "",
+	Cut: "pair", Mend: "pair", Reset: "pair", Suspect: "pair", Restore: "pair", Say: "words", Calm: "", End: "",
 }
 
 // String writes the step in a line that ParseStep reads.
