@@ -13,9 +13,9 @@ func (s *Sim) consultOracle() {
 			continue
 		}
 		for _, p := range s.w.Group() {
-			pair := link{p, q}
-			if inc := s.w.Incarnation(q); s.w.Up(p) && s.chosen[pair] != inc {
-				s.chosen[pair] = inc
+			pair, lives := link{p, q}, [2]protocol.Incarnation{s.w.Incarnation(p), s.w.Incarnation(q)}
+			if s.w.Up(p) && s.chosen[pair] != lives {
+				s.chosen[pair] = lives
 				s.queue.push(s.now+s.Link(p, q).Delay.Draw(s.network), entry{kind: choose, node: p, ref: uint32(q)})
 			}
 		}

@@ -62,8 +62,8 @@ type Sim struct {
 	links   map[link]network.Link
 	arrived map[link]time.Duration // of FIFO links: when the last message arrives
 	nodes   []condition
-	chosen  map[link]protocol.Incarnation // lives that the oracle of from suspects, or is about to
-	waiting []int // actions that are due and whose condition does not hold yet
+	chosen  map[link][2]protocol.Incarnation // the life of from whose oracle suspects which life of to, or is about to
+	waiting []int                            // actions that are due and whose condition does not hold yet
 	seen    uint64
 	result  Result
 	onLeave func(protocol.ID, protocol.Event)
@@ -104,7 +104,7 @@ func New(cfg Config) (*Sim, error) {
 	if cfg.Queue == 0 {
 		cfg.Queue = 10_000
 	}
-	s := &Sim{cfg: cfg, links: map[link]network.Link{}, arrived: map[link]time.Duration{}, chosen: map[link]protocol.Incarnation{}}
+	s := &Sim{cfg: cfg, links: map[link]network.Link{}, arrived: map[link]time.Duration{}, chosen: map[link][2]protocol.Incarnation{}}
 	w, err := world.New(cfg.World, s)
 	if err != nil {
 		return nil, err
