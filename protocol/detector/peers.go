@@ -195,11 +195,15 @@ func (p *Peers) Reset(r Reset, o *protocol.Out) *Peer {
 	return q
 }
 
-// Hint takes note of a closed connection. It gives nil if that says nothing of a present, trusted life.
+// Hint takes note of a closed connection. It gives nil if that says nothing of a present, trusted life. A life that was
+// not known is now: there was a connection to it.
 func (p *Peers) Hint(e protocol.LinkDown, o *protocol.Out) *Peer {
-	q := p.Find(e.Node)
-	if q == nil || q.Suspected || e.Incarnation == 0 {
+	q := p.At(e.Node)
+	if q.Suspected || e.Incarnation == 0 {
 		return nil
+	}
+	if q.Life == 0 {
+		q.Life = e.Incarnation
 	}
 	if e.Incarnation != q.Life && p.Mistake != OldHint {
 		return nil
