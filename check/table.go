@@ -1,0 +1,205 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"ciranda.dev/trace"
+)
+
+// A Spec describes a property.
+type Spec struct {
+	Name   string
+	Doc    string // what it demands, in a sentence
+	Params []Param
+	Basis  Basis       // on what its verdict rests
+	Needs  Needs       // of the cluster
+	Level  trace.Level // the least at which a verdict other than violated is given
+	Calm   bool        // it is judged only after the network is calm
+	build  func(b base, values []time.Duration) Property
+}
+
+// A Param is a parameter of a property: a length of time from 0 to an hour.
+type Param struct {
+	Name  string
+	Doc   string // its meaning and default
+	value func(*Setup) time.Duration
+}
+
+// MaxParam is the longest time that a parameter may have.
+const MaxParam = time.Hour
+
+// Needs is what a property needs of a cluster.
+type Needs uint8
+
+// The needs. A set of them is their sum.
+const (
+	NeedsElection Needs = 1 << iota
+	NeedsTerms          // an election that numbers its reigns
+	NeedsStable         // an election with the option stable
+	NeedsRank           // an election without the option stable: the highest node leads
+	NeedsQuorum         // an election with the option quorum
+	NeedsDetector
+	NeedsTimeout // a detector with timers
+)
+
+var within = Param{Name: "within", Doc: "the time allowed from the moment of calm; default 2T + 2s, rounded up to whole seconds",
+	value: (*Setup).electionBound}
+
+var detectedWithin = Param{Name: "within",
+	Doc:   "the time allowed from the moment of calm; default T + η + 2Δ (on a ring twice T), rounded up to whole seconds",
+	value: (*Setup).detectionBound}
+
+// Properties are all there are, in the order in which reports show them.
+var Properties = []Spec{
+	{Name: "well-formed", Level: trace.Full, Basis: Local,
+		Doc:   "the trace makes sense: events are numbered without gaps, the dead do nothing, messages are accounted for, timers fire when set",
+		build: func(b base, v []time.Duration) Property { return newWellFormed(b) }},
+	{Name: "no-creation", Level: trace.Full, Basis: Order,
+		Doc:   "nothing is received that was not sent to that node, and nothing more often than it was sent or duplicated",
+		build: func(b base, v []time.Duration) Property { return newNoCreation(b) }},
+	{Name: "clock-condition", Level: trace.Full, Basis: Order,
+		Doc:   "Lamport stamps rise along happened-before, across the lives of a node too; in the simulator by exactly one, or past the stamp received",
+		build: func(b base, v []time.Duration) Property { return &clockCondition{base: b} }},
+	{Name: "incarnations-rise", Level: trace.Protocol, Basis: Order,
+		Doc:   "each life of a node has a greater incarnation than the one before, and receives nothing that was meant for another",
+		build: func(b base, v []time.Duration) Property { return &incarnationsRise{base: b} }},
+	{Name: "durable-first", Level: trace.Full, Basis: Order,
+		Doc:   "what a step persists is durable before its messages leave, and nobody receives what was sent in a step that a crash undid",
+		build: func(b base, v []time.Duration) Property { return &durableFirst{base: b} }},
+	{Name: "suspicions-alternate", Level: trace.Protocol, Basis: Order, Needs: NeedsDetector,
+		Doc:   "about one life of a node, suspicion and restoration alternate, suspicion first",
+		build: func(b base, v []time.Duration) Property { return &suspicionsAlternate{base: b} }},
+	{Name: "detector-lives", Level: trace.Protocol, Basis: Order, Needs: NeedsDetector,
+		Doc:   "a detector never goes back to an older life of a node, and tells the end of a trusted life before it tells of the next",
+		build: func(b base, v []time.Duration) Property { return &detectorLives{base: b} }},
+	{Name: "hints-verified", Level: trace.Full, Basis: Local, Needs: NeedsDetector | NeedsTimeout,
+		Doc:   "a suspicion for a closed connection follows a hint about that very life, and silence until it was verified or hinted again",
+		build: func(b base, v []time.Duration) Property { return &hintsVerified{base: b} }},
+	{Name: "reset-answered", Level: trace.Full, Basis: Local, Needs: NeedsDetector | NeedsTimeout,
+		Params: []Param{{Name: "within", Doc: "the time allowed from the restoration; default T", value: (*Setup).resetBound}},
+		Doc:    "a node that is trusted again is heard of, or suspected again in time",
+		build:  func(b base, v []time.Duration) Property { return &resetAnswered{base: b, within: int64(v[0])} }},
+	{Name: "detector-complete", Level: trace.Protocol, Basis: Global, Calm: true, Params: []Param{detectedWithin},
+		Needs: NeedsDetector | NeedsTimeout,
+		Doc:   "every node that crashed is suspected by every living one in time, and for good",
+		build: func(b base, v []time.Duration) Property { return &detectorComplete{base: b, within: int64(v[0])} }},
+	{Name: "detector-accurate", Level: trace.Protocol, Basis: Global, Calm: true, Params: []Param{detectedWithin},
+		Needs: NeedsDetector | NeedsTimeout,
+		Doc:   "once calm has lasted for a while, no living node is suspected by a living one",
+		build: func(b base, v []time.Duration) Property { return &detectorAccurate{base: b, within: int64(v[0])} }},
+	{Name: "one-leader-per-term", Level: trace.Protocol, Basis: Order, Needs: NeedsElection | NeedsTerms,
+		Doc:   "no two nodes, and no two lives of a node, lead in the same term; with a quorum, in terms of the same counter",
+		build: func(b base, v []time.Duration) Property { return &oneLeaderPerTerm{base: b} }},
+	{Name: "one-leader-at-a-time", Level: trace.Protocol, Basis: Global, Needs: NeedsElection,
+		Params: []Param{{Name: "overlap", Doc: "for how long two may lead, beside the pauses of the earlier one; default 0"}},
+		Doc:    "reigns of different nodes do not overlap, or for no longer than allowed",
+		build:  func(b base, v []time.Duration) Property { return &oneLeaderAtATime{base: b, allowed: int64(v[0])} }},
+	{Name: "leader-agreed", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsElection, Params: []Param{within},
+		Doc: "all living nodes come to hold the same living leader and term in time, and keep to it until the end",
+		build: func(b base, v []time.Duration) Property {
+			return &leaderAgreed{base: b, within: int64(v[0]), since: never}
+		}},
+	{Name: "highest-leads", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsElection | NeedsRank, Params: []Param{within},
+		Doc: "the leader that all come to hold is the highest living node",
+		build: func(b base, v []time.Duration) Property {
+			return &leaderAgreed{base: b, within: int64(v[0]), since: never, highest: true}
+		}},
+	{Name: "leader-stable", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsElection, Params: []Param{within},
+		Doc: "once calm has lasted for a while and all agree on a leader, nobody changes its mind until the next fault",
+		build: func(b base, v []time.Duration) Property {
+			return &leaderStable{base: b, within: int64(v[0]), since: never}
+		}},
+	{Name: "election-ends", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsElection, Params: []Param{within},
+		Doc:   "after an election has begun, every living node gets a leader in time, or has one that leads",
+		build: func(b base, v []time.Duration) Property { return &electionEnds{base: b, within: int64(v[0])} }},
+	{Name: "terms-never-decrease", Level: trace.Protocol, Basis: Order, Needs: NeedsElection | NeedsTerms,
+		Doc:   "the terms that a node tells never go back, across its lives too, as long as its disk is not lost",
+		build: func(b base, v []time.Duration) Property { return &termsNeverDecrease{base: b} }},
+	{Name: "stable-return", Level: trace.Protocol, Basis: Global, Needs: NeedsElection | NeedsStable,
+		Doc:   "a node that stands holds no leader, or one that it suspects, that is silent or gave up; or it was asked to",
+		build: func(b base, v []time.Duration) Property { return &stableReturn{base: b} }},
+	{Name: "majority-granted", Level: trace.Protocol, Basis: Order, Needs: NeedsElection | NeedsQuorum,
+		Doc:   "who leads was granted its counter by a majority of the configured nodes, and nobody grants one counter to two",
+		build: func(b base, v []time.Duration) Property { return &majorityGranted{base: b} }},
+}
+
+// Lookup finds a property by its name; nil if there is none.
+func Lookup(name string) *Spec {
+	for i := range Properties {
+		if Properties[i].Name == name {
+			return &Properties[i]
+		}
+	}
+	return nil
+}
+
+// Names are those of all properties, in alphabetical order.
+func Names() []string {
+	var names []string
+	for i := range Properties {
+		names = append(names, Properties[i].Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Refuses says why such a cluster cannot exercise the property; nil if it can.
+func (s *Spec) Refuses(setup Setup) error {
+	expected := ""
+	e, d := setup.Election, setup.Detector
+	switch {
+	case s.Needs&NeedsElection != 0 && e == nil:
+		expected = "a cluster with an election"
+	case s.Needs&NeedsTerms != 0 && e.Classic:
+		expected = "an election with terms, and the classic one has none"
+	case s.Needs&NeedsStable != 0 && !e.Stable:
+		expected = "an election with the option stable"
+	case s.Needs&NeedsRank != 0 && e.Stable:
+		expected = "an election without the option stable, which lets a lower leader stay"
+	case s.Needs&NeedsQuorum != 0 && !e.Quorum:
+		expected = "an election with the option quorum"
+	case s.Needs&NeedsDetector != 0 && d == nil:
+		expected = "a cluster with a failure detector"
+	default:
+		return nil
+	}
+	return fmt.Errorf("found %s; expected %s", s.Name, expected)
+}
+
+// blind says why the property cannot be judged on a run of that kind; empty if it can.
+func (s *Spec) blind(setup *Setup) string {
+	switch {
+	case setup.Level < trace.Protocol:
+		return "nothing is recorded at trace level off"
+	case s.Basis != Order && setup.Engine == Untimed && s.Name != "well-formed":
+		return "it speaks of time, and the run has none"
+	case s.Needs&NeedsTimeout != 0 && setup.Detector.Timeout == 0:
+		return "the failure detector has no timers"
+	case setup.Level < s.Level && s.Name != "clock-condition" && s.Name != "well-formed":
+		return "it needs messages, and trace level protocol leaves them out"
+	}
+	return ""
+}
+
+func (s *Spec) checkParams(params Params) error {
+	var names []string
+	for _, p := range s.Params {
+		names = append(names, p.Name)
+		if d := params[p.Name]; d < 0 || d > MaxParam {
+			return fmt.Errorf("%s: found %s: %s; expected 0s to %s", s.Name, p.Name, d, MaxParam)
+		}
+	}
+	for name := range params {
+		if !slices.Contains(names, name) {
+			expected := "no parameters"
+			if len(names) > 0 {
+				expected = strings.Join(names, ", ")
+			}
+			return fmt.Errorf("%s: found the parameter %q; expected %s", s.Name, name, expected)
+		}
+	}
+	return nil
+}
