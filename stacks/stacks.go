@@ -15,6 +15,7 @@ import (
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector/heartbeat"
 	"ciranda.dev/protocol/detector/oracle"
+	"ciranda.dev/protocol/detector/ring"
 	"ciranda.dev/protocol/election"
 	"ciranda.dev/protocol/election/bully"
 )
@@ -31,7 +32,7 @@ type Spec struct {
 
 // The names that a Spec may have.
 var (
-	Detectors = []string{"heartbeat", "oracle"}
+	Detectors = []string{"heartbeat", "ring", "oracle"}
 	Elections = []string{"bully", "bully+stable", "bully+quorum", "bully+stable+quorum", "bully-classic", "none"}
 )
 
@@ -87,7 +88,10 @@ func (s Spec) Build(self protocol.Self) (*protocol.Stack, error) {
 }
 
 func (s Spec) detector() protocol.Layer {
+	p := s.Profile
 	switch s.Detector {
+	case "ring":
+		return ring.New(ring.Options{Interval: p.Interval, Timeout: p.Timeout, Verify: p.Verify, Delay: p.Delay})
 	case "oracle":
 		return oracle.New(oracle.Options{})
 	default:

@@ -6,6 +6,7 @@ package rumour
 
 import (
 	"fmt"
+	"slices"
 
 	"ciranda.dev/protocol"
 )
@@ -53,10 +54,8 @@ func (n *Node) Request(r any, o *protocol.Out) (taken bool) {
 func (n *Node) Receive(_ protocol.ID, m protocol.Message, o *protocol.Out) { n.hear(m.(News).Text, o) }
 
 func (n *Node) hear(text string, o *protocol.Out) {
-	for _, k := range n.known {
-		if k == text {
-			return
-		}
+	if slices.Contains(n.known, text) {
+		return
 	}
 	n.known = append(n.known, text)
 	o.Indicate(Heard{text})

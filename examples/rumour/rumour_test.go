@@ -13,7 +13,9 @@ import (
 	"ciranda.dev/trace"
 )
 
-func build(self protocol.Self) (*protocol.Stack, error) { return protocol.NewStack(self, &rumour.Node{}) }
+func build(self protocol.Self) (*protocol.Stack, error) {
+	return protocol.NewStack(self, &rumour.Node{})
+}
 
 // spread runs five nodes for a second: node 1 is told a rumour, and then the script happens. It gives what was heard.
 func spread(seed uint64, network network.Link, script ...sim.Action) (*trace.Memory, error) {
