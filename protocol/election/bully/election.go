@@ -73,14 +73,15 @@ func (e *Election) challenged(from protocol.ID, m Stand, o *protocol.Out) {
 	if !e.sounds() {
 		e.raise(m.Counter, o)
 	}
-	if from > o.Self().ID || e.barred() || e.opts.Stable && e.protects(from, m.Forced, o) {
+	forced := e.overrides(m.Forced, m.Counter)
+	if from > o.Self().ID || e.barred() || e.opts.Stable && e.protects(from, forced, o) {
 		return
 	}
 	o.Send(from, OK{Counter: m.Counter})
 	if e.leader == o.Self().ID {
 		o.Send(from, e.reign())
 	} else if e.opts.Mistake != M3 {
-		e.begin(election.Outranked, m.Forced && e.opts.Stable, o)
+		e.begin(election.Outranked, forced, o)
 	}
 }
 
@@ -170,7 +171,8 @@ func (e *Election) informed(from protocol.ID, m Info, o *protocol.Out) {
 	}
 }
 
-// hear judges the term t, which a node holds: from itself, or another one that from follows.
+// hear judges the term t, which a node holds: from itself, or another one that from follows. A node does not follow a
+// lower one but stands against it, unless it knows of a higher term whose leader is good: then to say so is enough.
 func (e *Election) hear(from protocol.ID, t election.Term, round uint64, o *protocol.Out) {
 	self := o.Self().ID
 	order := t.Compare(e.pair)
@@ -179,7 +181,7 @@ func (e *Election) hear(from protocol.ID, t election.Term, round uint64, o *prot
 		e.echoed(from, t, round, o)
 	case t.Leader == self: // by a former life of this node
 		e.disown(from, order, o)
-	case t.Leader < self && e.bullies(o):
+	case t.Leader < self && e.bullies(o) && (order > 0 || e.leader < self || e.lost()):
 		e.begin(election.Outranked, false, o)
 	case order < 0:
 		o.Send(from, e.info())
@@ -203,7 +205,7 @@ func (e *Election) disown(from protocol.ID, order int, o *protocol.Out) {
 	if order < 0 && e.leader != protocol.None {
 		o.Send(from, e.info())
 	} else {
-		e.begin(election.Outranked, false, o)
+		e.begin(election.Silent, false, o)
 	}
 }
 

@@ -43,6 +43,8 @@ type node struct {
 	timers map[armed]int
 	stored map[string][]byte
 	heard  []time.Duration // of each other node, as far as the hand knows
+	slow   []bool          // whose disks are stalled, as far as the hand told
+	disk   bool            // its own disk is stalled
 	cutAt  int             // after how many effects the next step ends by a crash; 0: it does not
 }
 
@@ -110,6 +112,7 @@ func (w *network) up(id protocol.ID) {
 	n := w.nodes[id]
 	n.inc++
 	n.timers, n.heard = map[armed]int{}, make([]time.Duration, len(w.nodes))
+	n.disk, n.slow = false, make([]bool, len(w.nodes))
 	for i := range n.heard {
 		n.heard[i] = w.now
 	}
@@ -156,6 +159,13 @@ func (w *network) look(n *node, inc protocol.Incarnation) {
 			if hears {
 				n.heard[q] = w.now
 			}
+			if other := w.nodes[q]; hears && n.slow[q] != other.disk {
+				n.slow[q] = other.disk
+				w.notify(n, detector.Stalled{Node: q, Incarnation: other.inc, On: other.disk})
+			}
+			if n.stack == nil {
+				return
+			}
 			suspected := n.stack.Layer(0).(*hand).peers[q].suspected
 			switch {
 			case !suspected && (w.now-n.heard[q] >= timeout || w.rng.Float64() < w.false_):
@@ -172,6 +182,13 @@ func (w *network) look(n *node, inc protocol.Incarnation) {
 
 func (w *network) notify(n *node, e protocol.Event) {
 	w.step(n, func() { n.stack.Notify(e, w.inputs(), &n.out) }, e)
+}
+
+func (w *network) stall(n *node, on bool) {
+	if n.stack != nil && n.disk != on {
+		n.disk = on
+		w.notify(n, protocol.Disk{Stalled: on})
+	}
 }
 
 func (w *network) call(id protocol.ID) {
@@ -220,6 +237,9 @@ func (w *network) effect(n *node, e protocol.Effect) {
 		n.stored[r.Key] = r.Value
 		w.watch.stored(n.id, r)
 	case protocol.Indicate:
+		if el, ok := e.Body.(election.Elected); ok && el.Leader == n.id && n.disk && !w.watch.opts.Classic {
+			w.watch.blame("DUR-3", "node %d leads %v with a stalled disk", n.id, el.Term)
+		}
 		w.watch.told(n.id, n.inc, w.now, e.Body.(protocol.Event))
 	case protocol.Note:
 		if r, ok := e.Body.(wasReset); ok {

@@ -41,12 +41,12 @@ func (e *Election) courted(from protocol.ID, m Ask, o *protocol.Out) {
 	if !m.Dry {
 		e.raise(m.Counter, o)
 	}
-	self := o.Self().ID
+	self, forced := o.Self().ID, e.overrides(m.Forced, m.Counter)
 	taken := m.Counter == e.granted.Counter && from != e.granted.Leader && e.opts.Mistake != QM2
 	switch {
-	case e.leader == self && !m.Forced && (e.opts.Stable || from < self):
+	case e.leader == self && !forced && (e.opts.Stable || from < self):
 		o.Send(from, e.reign())
-	case e.opts.Stable && !m.Forced && !e.leaderless() && e.leader != from:
+	case e.opts.Stable && !forced && !e.leaderless() && e.leader != from:
 		o.Send(from, e.info())
 	case m.Counter < e.granted.Counter || taken:
 		o.Send(from, Nay{Counter: e.granted.Counter})

@@ -40,6 +40,12 @@ func (e *Election) protects(from protocol.ID, forced bool, o *protocol.Out) bool
 	}
 }
 
+// overrides says whether a client's wish counts against the leader held. It does not if that leader was elected since:
+// one wish goes round by several nodes.
+func (e *Election) overrides(forced bool, counter uint64) bool {
+	return forced && e.opts.Stable && counter > e.pair.Counter
+}
+
 // overhear handles word from another node of the leader that both hold. It says nothing of that leader's life. But a
 // candidate waits, as after an OK: the other one knows better, or will suspect too.
 func (e *Election) overhear(o *protocol.Out) {

@@ -71,7 +71,7 @@ func (w *network) disturb() {
 		return
 	}
 	p, q := w.any(w.group), w.any(w.group)
-	switch n := w.nodes[p]; w.rng.IntN(9) {
+	switch n := w.nodes[p]; w.rng.IntN(11) {
 	case 0, 1:
 		if n.stack != nil {
 			n.cutAt = 1 + w.rng.IntN(12)
@@ -95,6 +95,8 @@ func (w *network) disturb() {
 		clear(w.cut)
 	case 8:
 		w.call(p)
+	case 9, 10:
+		w.stall(n, !n.disk)
 	}
 	w.after(time.Duration(w.rng.Int64N(int64(400*ms))), w.disturb)
 }
@@ -105,6 +107,7 @@ func (w *network) calm() {
 	w.loss, w.false_, w.longer = 0, 0, 0
 	for _, id := range w.group {
 		w.nodes[id].cutAt = 0
+		w.stall(w.nodes[id], false)
 	}
 	for len(w.alive()) < len(w.group)/2+1 {
 		if id := w.any(w.group); w.nodes[id].stack == nil {
