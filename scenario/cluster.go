@@ -5,14 +5,8 @@ import (
 	"time"
 
 	"ciranda.dev/engine/network"
+	"ciranda.dev/stacks"
 	"github.com/goccy/go-yaml/ast"
-)
-
-// Names that a file may use.
-var (
-	detectorKinds = []string{"heartbeat", "ring", "oracle"}
-	elections     = []string{"bully", "bully+stable", "bully+quorum", "bully+stable+quorum", "bully-classic"}
-	profiles      = []string{"Local", "LAN", "WAN", "Lab"}
 )
 
 func (r *reader) cluster(n ast.Node) Cluster {
@@ -26,7 +20,7 @@ func (r *reader) cluster(n ast.Node) Cluster {
 		case "election":
 			c.Election = r.election(f.value)
 		case "profile":
-			c.Profile = r.choice(f.value, profiles)
+			c.Profile = r.choice(f.value, stacks.ProfileNames())
 		}
 	}
 	return c
@@ -35,26 +29,20 @@ func (r *reader) cluster(n ast.Node) Cluster {
 func (r *reader) detector(n ast.Node) Detector {
 	d := defaultCluster.Detector
 	if isScalar(n) {
-		d.Kind = r.choice(n, detectorKinds)
+		d.Kind = r.choice(n, stacks.Detectors)
 		return d
 	}
-	var neighbours ast.Node
-	for _, f := range r.fields(n, "detector", []string{"kind", "interval", "timeout", "verify", "neighbours"}) {
+	for _, f := range r.fields(n, "detector", []string{"kind", "interval", "timeout", "verify"}) {
 		switch f.name {
 		case "kind":
-			d.Kind = r.choice(f.value, detectorKinds)
+			d.Kind = r.choice(f.value, stacks.Detectors)
 		case "interval":
 			d.Interval = r.duration(f.value, time.Millisecond)
 		case "timeout":
 			d.Timeout = r.duration(f.value, time.Millisecond)
 		case "verify":
 			d.Verify = r.duration(f.value, time.Millisecond)
-		case "neighbours":
-			d.Neighbours, neighbours = r.number(f.value, 1, 100), f.value
 		}
-	}
-	if neighbours != nil && d.Kind != "ring" {
-		r.wrong(neighbours, "neighbours of a "+d.Kind+" detector", "them with kind: ring only")
 	}
 	return d
 }
@@ -63,12 +51,11 @@ func (r *reader) election(n ast.Node) Election {
 	if isScalar(n) {
 		return r.variant(n)
 	}
-	var e Election
+	e := Election{Kind: defaultCluster.Election.Kind}
 	for _, f := range r.fields(n, "election", []string{"kind", "answer", "coordinator", "beat", "silence"}) {
 		switch f.name {
 		case "kind":
-			v := r.variant(f.value)
-			e.Stable, e.Quorum, e.Classic = v.Stable, v.Quorum, v.Classic
+			e.Kind = r.variant(f.value).Kind
 		case "answer":
 			e.Answer = r.duration(f.value, time.Millisecond)
 		case "coordinator":
@@ -84,16 +71,11 @@ func (r *reader) election(n ast.Node) Election {
 
 // variant reads bully with its options, in any order.
 func (r *reader) variant(n ast.Node) Election {
-	w := r.word(n, oneOf(elections))
+	w := r.word(n, oneOf(stacks.Elections))
 	if w == "bully+quorum+stable" {
-		return Election{Stable: true, Quorum: true}
+		return Election{Kind: "bully+stable+quorum"}
 	}
-	w = r.choice(n, elections)
-	return Election{
-		Stable:  strings.Contains(w, "+stable"),
-		Quorum:  strings.Contains(w, "+quorum"),
-		Classic: w == "bully-classic",
-	}
+	return Election{Kind: r.choice(n, stacks.Elections)}
 }
 
 var qualities = []string{"delay", "loss", "duplicate", "fifo"}
@@ -184,8 +166,7 @@ func (r *reader) lawOf(n ast.Node, kind string, given map[string]time.Duration) 
 		d.Mean, d.Max = given["median"], given["p99"]
 	}
 	if err := (network.Link{Delay: d}).Validate(); err != nil {
-		found, expected, _ := strings.Cut(err.Error(), "; expected ")
-		r.wrong(n, found, expected)
+		r.refused(n, err)
 	}
 	return d
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"ciranda.dev/check"
 	"ciranda.dev/engine/network"
 	"github.com/goccy/go-yaml/ast"
 )
@@ -184,7 +185,7 @@ func (r *reader) expectations(n ast.Node) ([]Expectation, []ast.Node) {
 func (r *reader) expectation(n ast.Node) Expectation {
 	e := Expectation{Line: lineOf(n)}
 	if isScalar(n) {
-		e.Property = r.choice(n, propertyNames())
+		e.Property = r.choice(n, check.Names())
 		return e
 	}
 	pairs := r.pairs(n, "a property")
@@ -194,22 +195,25 @@ func (r *reader) expectation(n ast.Node) Expectation {
 	if r.mistake != nil {
 		return e
 	}
-	e.Property = r.choice(pairs[0].Key, propertyNames())
+	e.Property = r.choice(pairs[0].Key, check.Names())
 	if r.mistake == nil {
 		e.Parameters = r.parameters(pairs[0].Value, e.Property)
 	}
 	return e
 }
 
-func (r *reader) parameters(n ast.Node, property string) map[string]time.Duration {
-	known := parameterNames(property)
+func (r *reader) parameters(n ast.Node, property string) check.Params {
+	var known []string
+	for _, p := range check.Lookup(property).Params {
+		known = append(known, p.Name)
+	}
 	if len(known) == 0 {
 		r.wrong(n, describe(n), fmt.Sprintf("no parameters: %s has none", property))
 		return nil
 	}
-	given := map[string]time.Duration{}
+	given := check.Params{}
 	for _, f := range r.fields(n, property, known) {
-		given[f.name] = r.duration(f.value, 0)
+		given[f.name] = r.shortDuration(f.value)
 	}
 	return given
 }
@@ -238,7 +242,7 @@ func (s *Scenario) fill(at *places) {
 
 // enough is how long a run lasts by default: until liveness can be judged, however late the last step comes.
 func (s *Scenario) enough() time.Duration {
-	last, longest := s.Calm, 5*time.Second
+	last, longest := s.Calm, s.Spec(Sim).Agreement()
 	for _, step := range s.Steps {
 		if step.When.Kind == "" {
 			last = max(last, step.At)
@@ -251,13 +255,13 @@ func (s *Scenario) enough() time.Duration {
 			longest = max(longest, d)
 		}
 	}
-	return min(last+longest+5*time.Second, maxDuration)
+	return min((last + longest + 5*time.Second).Round(time.Second), maxDuration)
 }
 
 // defaultNetwork is the one for which the default timeouts are made.
 var defaultNetwork = network.Link{Delay: network.Between(time.Millisecond, 10*time.Millisecond)}
 
 var (
-	defaultCluster = Cluster{Nodes: 5, Detector: Detector{Kind: "heartbeat"}}
+	defaultCluster = Cluster{Nodes: 5, Detector: Detector{Kind: "heartbeat"}, Election: Election{Kind: "bully"}}
 	defaultBounds  = Bounds{Crashes: 1, Losses: 1, Suspicions: 2, Depth: 60, Mode: "untimed"}
 )

@@ -11,8 +11,12 @@
 package scenario
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
+	"ciranda.dev/check"
 	"ciranda.dev/engine/network"
 )
 
@@ -62,37 +66,20 @@ type Cluster struct {
 
 // A Detector is the failure detector at the bottom of every node. Zero durations mean the profile's.
 type Detector struct {
-	Kind       string        // heartbeat, ring or oracle
-	Interval   time.Duration // between two heartbeats
-	Timeout    time.Duration // silence after which a node is suspected
-	Verify     time.Duration // how long a node whose connection closed has to answer a probe
-	Neighbours int           // of ring: how many successors a node beats to; 0 means the detector's default
+	Kind     string        // heartbeat, ring or oracle
+	Interval time.Duration // between two heartbeats
+	Timeout  time.Duration // silence after which a node is suspected
+	Verify   time.Duration // how long a node whose connection closed has to answer a probe
 }
 
 // An Election is the protocol by which a leader is chosen. Zero durations mean the profile's.
 type Election struct {
-	Stable, Quorum, Classic bool
+	Kind string // bully, with +stable, +quorum or both; bully-classic; none
 
 	Answer      time.Duration // how long a candidate waits for a higher node's answer
 	Coordinator time.Duration // how long it then waits for the winner
 	Beat        time.Duration // between two beats of a leader
-	Silence     int           // beats without one, after which a leader is given up; 0 means the default
-}
-
-// String is the election as the file writes it.
-func (e Election) String() string {
-	switch {
-	case e.Classic:
-		return "bully-classic"
-	case e.Stable && e.Quorum:
-		return "bully+stable+quorum"
-	case e.Stable:
-		return "bully+stable"
-	case e.Quorum:
-		return "bully+quorum"
-	default:
-		return "bully"
-	}
+	Silence     int           // beats without one, after which a leader is given up; 0 means the profile's, or what the timeout needs
 }
 
 // A Step is something that is done at its time or when its condition holds, but never before the step written above
@@ -123,8 +110,20 @@ const (
 // An Expectation is a property with its parameters. A parameter that the file does not name is not in the map.
 type Expectation struct {
 	Property   string
-	Parameters map[string]time.Duration
+	Parameters check.Params
 	Line       int // where it is written
+}
+
+// String is the property as the file writes it.
+func (e Expectation) String() string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(e.Parameters)) {
+		parts = append(parts, name+": "+e.Parameters[name].String())
+	}
+	if parts == nil {
+		return e.Property
+	}
+	return e.Property + ": {" + strings.Join(parts, ", ") + "}"
 }
 
 // Bounds are how far the explorer goes. A zero bound is none of that fault.
@@ -140,10 +139,5 @@ type Bounds struct {
 
 // Allows says whether the scenario makes sense on an engine.
 func (s *Scenario) Allows(e Engine) bool {
-	for _, on := range s.On {
-		if on == e {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.On, e)
 }

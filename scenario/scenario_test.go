@@ -36,7 +36,7 @@ func mistakeText(m *Mistake) string {
 // describeScenario shows what was read.
 func describeScenario(s *Scenario) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d nodes, %+v, %s, profile %q\n", s.Name, s.Cluster.Nodes, s.Cluster.Detector, s.Cluster.Election,
+	fmt.Fprintf(&b, "%s: %d nodes, %+v, %s, profile %q\n", s.Name, s.Cluster.Nodes, s.Cluster.Detector, s.Cluster.Election.Kind,
 		s.Cluster.Profile)
 	fmt.Fprintf(&b, "network: %s, of which said: %s\n", s.Network, s.Own)
 	for _, step := range s.Steps {

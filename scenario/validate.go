@@ -2,10 +2,14 @@ package scenario
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
+	"ciranda.dev/check"
 	"ciranda.dev/protocol"
+	"ciranda.dev/trace"
 	"github.com/goccy/go-yaml/ast"
 )
 
@@ -56,6 +60,11 @@ func (r *reader) checkCluster(s *Scenario, at *places) {
 	onlyExplore := len(s.On) == 1 && s.On[0] == Explore
 	if s.Cluster.Detector.Kind == "oracle" && !onlyExplore {
 		r.wrong(at.of("cluster"), "the oracle as detector", "it with on: [explore] only; it knows no time")
+	}
+	for _, e := range s.On {
+		if err := s.Spec(e).Validate(); err != nil {
+			r.refused(at.of("cluster"), err)
+		}
 	}
 }
 
@@ -154,8 +163,8 @@ func (r *reader) checkExpectations(s *Scenario, at *places) {
 }
 
 func (r *reader) checkExpectation(s *Scenario, e Expectation, n ast.Node) {
-	if lack := lookup(e.Property).needs(s.Cluster); lack != "" {
-		r.wrong(n, e.Property+" of a cluster with "+s.Cluster.Election.String(), lack)
+	if err := check.Lookup(e.Property).Refuses(s.Setup(Sim, trace.Full)); err != nil {
+		r.refused(n, err)
 	}
 	within := e.Parameters["within"]
 	if within > 0 && s.Calm+within > s.Duration {
@@ -164,23 +173,20 @@ func (r *reader) checkExpectation(s *Scenario, e Expectation, n ast.Node) {
 	}
 }
 
+// refused takes over what another package says of a value: "found …; expected …".
+func (r *reader) refused(n ast.Node, err error) {
+	found, expected, both := strings.Cut(strings.TrimPrefix(err.Error(), "found "), "; expected ")
+	if !both {
+		expected = "settings that fit together"
+	}
+	r.wrong(n, found, expected)
+}
+
 // checkContradiction refuses to expect that a property holds and that it is violated.
 func (r *reader) checkContradiction(s *Scenario, e Expectation, n ast.Node) {
 	for _, other := range s.Expect {
-		if other.Property == e.Property && sameParameters(other.Parameters, e.Parameters) {
+		if other.Property == e.Property && maps.Equal(other.Parameters, e.Parameters) {
 			r.wrong(n, e.Property+" in expect and in violates", "it in one of them")
 		}
 	}
-}
-
-func sameParameters(a, b map[string]time.Duration) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for k, v := range a {
-		if w, there := b[k]; !there || w != v {
-			return false
-		}
-	}
-	return true
 }

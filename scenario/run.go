@@ -1,0 +1,168 @@
+package scenario
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"ciranda.dev/check"
+	"ciranda.dev/engine/sim"
+	"ciranda.dev/engine/world"
+	"ciranda.dev/protocol"
+	"ciranda.dev/stacks"
+	"ciranda.dev/trace"
+)
+
+// Spec is the stack of the cluster's nodes on an engine. An engine's own profile is that of the place where it runs. In
+// the simulator timeouts need not exceed what the scenario's network asks for; it may be slower than they allow for,
+// which is a lesson.
+func (s *Scenario) Spec(e Engine) stacks.Spec {
+	c, profile := s.Cluster, stacks.Lab
+	if e == Local || e == Docker {
+		profile = stacks.Local
+	}
+	if named, err := stacks.ParseProfile(c.Profile); err == nil {
+		profile = named
+	}
+	if e == Sim || e == Explore {
+		profile.Delay = min(profile.Delay, s.Network.Delay.Bound())
+	}
+	profile.Answer = cmp.Or(c.Election.Answer, profile.Answer)
+	profile.Coordinator = cmp.Or(c.Election.Coordinator, profile.Coordinator)
+	profile.Beat = cmp.Or(c.Election.Beat, profile.Beat)
+	d := c.Detector
+	patience := int((d.Timeout + profile.Beat - 1) / profile.Beat) // a leader is not given up before it could be suspected
+	profile.Silence = cmp.Or(c.Election.Silence, max(profile.Silence, patience))
+	return stacks.Spec{Detector: d.Kind, Election: c.Election.Kind, Profile: profile,
+		Interval: d.Interval, Timeout: d.Timeout, Verify: d.Verify}
+}
+
+// ringNeighbours is how many successors a node of the ring detector beats to, which a scenario cannot change.
+const ringNeighbours = 2
+
+// Setup is what checks must know of the scenario's runs on an engine, recorded at a level.
+func (s *Scenario) Setup(e Engine, level trace.Level) check.Setup {
+	spec := s.Spec(e).Filled()
+	p := spec.Profile
+	setup := check.Setup{
+		Level:    level,
+		Delay:    max(s.Network.Delay.Bound(), time.Millisecond),
+		Detector: &check.Detector{Interval: p.Interval, Timeout: p.Timeout, Verify: p.Verify},
+	}
+	if spec.Detector == "ring" {
+		setup.Detector.Neighbours = ringNeighbours
+	}
+	if spec.Election != "none" {
+		setup.Election = &check.Election{Classic: spec.Has("classic"), Stable: spec.Has("stable"), Quorum: spec.Has("quorum")}
+		setup.Election.Ask = p.Ask
+	}
+	switch e {
+	case Local:
+		setup.Engine, setup.Delay = check.OneHost, p.Delay
+	case Docker:
+		setup.Engine, setup.Delay = check.Containers, p.Delay
+	}
+	for id := range s.Cluster.Nodes {
+		setup.Nodes = append(setup.Nodes, protocol.ID(id+1))
+	}
+	return setup
+}
+
+// Level is the least at which all of the scenario's properties can be judged.
+func (s *Scenario) Level() trace.Level {
+	level := trace.Protocol
+	for _, x := range s.demands() {
+		level = max(level, check.Lookup(x.Property).Level)
+	}
+	return level
+}
+
+// demands are all properties of the scenario: those expected, then those to violate.
+func (s *Scenario) demands() []Expectation {
+	return append(s.Expect[:len(s.Expect):len(s.Expect)], s.Violates...)
+}
+
+// properties are the checks of one run.
+func (s *Scenario) properties(setup check.Setup) ([]check.Property, error) {
+	var all []check.Property
+	for _, x := range s.demands() {
+		p, err := check.New(x.Property, x.Parameters, setup)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", s.File, x.Line, err)
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// World is that of a simulated run: its nodes and their stacks, recorded by sink at a level.
+func (s *Scenario) World(level trace.Level, sink trace.Sink) world.Config {
+	spec := s.Spec(Sim)
+	return world.Config{Nodes: s.Cluster.Nodes, Build: spec.Build, Requests: stacks.Requests, Level: level, Sink: sink}
+}
+
+// A recording says what is kept of a run, and how it is done.
+type recording struct {
+	level trace.Level      // at least that of the properties
+	sink  trace.Sink       // may be nil
+	steps func(world.Step) // may be nil
+	twice bool
+}
+
+// Record does the run of one seed again and hands its events to sink, at a level or what the properties need, and its
+// steps to steps, if that is not nil.
+func (s *Scenario) Record(ctx context.Context, seed uint64, level trace.Level, sink trace.Sink, steps func(world.Step)) error {
+	_, err := s.run(ctx, seed, recording{level: level, sink: sink, steps: steps})
+	return err
+}
+
+// run does the run of one seed.
+func (s *Scenario) run(ctx context.Context, seed uint64, r recording) (outcome, error) {
+	r.level = max(r.level, s.Level())
+	properties, err := s.properties(s.Setup(Sim, r.level))
+	if err != nil {
+		return outcome{}, err
+	}
+	p := &player{scenario: s, cast: cast{view: newView(s.Cluster.Nodes)},
+		slow: map[protocol.ID]bool{}, stalls: map[protocol.ID]time.Duration{}}
+	suite := check.NewSuite(properties...)
+	cfg := s.config(ctx, seed, r, &tee{p.cast.view, suite, r.sink})
+	cfg.Script = []sim.Action{{Do: p.start}}
+	engine, err := sim.New(cfg)
+	if err != nil {
+		return outcome{}, err
+	}
+	if r.steps != nil {
+		engine.World().Record(r.steps)
+	}
+	result, err := engine.Run()
+	if err != nil {
+		return outcome{}, err
+	}
+	return outcome{seed: seed, events: result.Steps, messages: result.Messages, results: suite.Results(), left: p.left()}, nil
+}
+
+func (s *Scenario) config(ctx context.Context, seed uint64, r recording, sink trace.Sink) sim.Config {
+	c := sim.Config{World: s.World(r.level, sink), Seed: seed, Network: s.Network, Calm: s.Calm, Duration: s.Duration}
+	c.World.Twice = r.twice
+	c.DiskLimit = s.Spec(Sim).Filled().Profile.Timeout
+	c.Halt = func() bool { return ctx.Err() != nil }
+	return c
+}
+
+// A tee hands events to all who want them.
+type tee struct {
+	view  *view
+	suite *check.Suite
+	more  trace.Sink
+}
+
+// Record passes the event on.
+func (t *tee) Record(e *trace.Event) {
+	t.view.Record(e)
+	t.suite.Record(e)
+	if t.more != nil {
+		t.more.Record(e)
+	}
+}
