@@ -19,6 +19,9 @@ import (
 
 // A Bench is a group of nodes under the hand of a test.
 type Bench struct {
+	// Observe, if set, is shown every effect of every node.
+	Observe func(id protocol.ID, e protocol.Effect)
+
 	kit     Kit
 	group   []protocol.ID
 	nodes   map[protocol.ID]*node
@@ -181,6 +184,9 @@ func (b *Bench) apply(n *node) {
 func (b *Bench) effects(n *node) {
 	for _, e := range n.outcome.Effects() {
 		b.show(n, e)
+		if b.Observe != nil {
+			b.Observe(n.id, e)
+		}
 		switch e.Kind {
 		case protocol.Send:
 			b.flying = append(b.flying, message{

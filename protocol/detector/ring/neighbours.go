@@ -64,7 +64,7 @@ func (d *Detector) follow(pred []protocol.ID, o *protocol.Out) {
 func (d *Detector) welcome(id protocol.ID, o *protocol.Out) {
 	d.await(id, o)
 	if d.opts.Mistake == TimedFromBefore {
-		o.Set(dead(id), 0)
+		o.Set(dead(id), d.opts.Delay)
 	}
 	if q := d.peers.Find(id); q != nil && q.Verifying { // its connection closed while nobody here timed it
 		q.Verifying = false

@@ -143,6 +143,20 @@ func (d *Detector) reborn(q *detector.Peer, o *protocol.Out) {
 	if d.down.Has(id) || d.rounds[id] > 0 {
 		d.hold(News{Node: id, Incarnation: life}, o)
 	}
+	if slices.Contains(d.pred, id) || slices.Contains(d.succ, id) {
+		d.brief(id, o)
+	}
+}
+
+// brief tells a neighbour that has just come up whom this node holds down: it was not there when that was news.
+func (d *Detector) brief(id protocol.ID, o *protocol.Out) {
+	if d.opts.Mistake == NoNews {
+		return
+	}
+	o.Ungate()
+	for _, q := range d.down.IDs() {
+		o.Send(id, d.held(q, o))
+	}
 }
 
 // answer handles news about this node. An accusation is refuted to all, once; who missed that is told alone.
@@ -172,10 +186,20 @@ func (d *Detector) reproach(id protocol.ID, o *protocol.Out) {
 	}
 }
 
-// reproachNext tells the next in turn of those held down. After a partition this heals what it left.
+// reproachNext tells the next in turn of those held down, which after a partition heals what it left. It tells the
+// successors too: news may have been lost on every way to one of them.
 func (d *Detector) reproachNext(o *protocol.Out) {
-	if id := d.down.Next(d.reproached); id != protocol.None {
-		d.reproached = id
-		d.reproach(id, o)
+	id := d.down.Next(d.reproached)
+	if id == protocol.None {
+		return
+	}
+	d.reproached = id
+	d.reproach(id, o)
+	if d.opts.Mistake == NoNews {
+		return
+	}
+	var m protocol.Message = d.held(id, o)
+	for _, s := range d.succ {
+		o.Send(s, m)
 	}
 }

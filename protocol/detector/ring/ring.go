@@ -9,7 +9,7 @@
 // Make a layer with [New] and put it at the bottom of the stack. A crash is noticed within Timeout and one delay by a
 // neighbour, and two delays later everywhere; of f adjacent crashes ⌈f/K⌉ timeouts may pass. If of every K neighbours
 // one lives, every crash is noticed. Messages may be lost: news is sent on by everybody to whom it is new, and every
-// tenth interval one node held down is told so to its face.
+// tenth interval one node held down is told so to its face, and the successors with it.
 //
 // Ring promises nothing where delays have no bound, and a partition gives two rings. A cut of one direction between
 // neighbours condemns a node that all others hear, until its refutation arrives. That a node's disk has stalled is
