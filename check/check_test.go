@@ -103,6 +103,8 @@ func parseProperty(d *datadriven.TestData) (Property, error) {
 			setup.Election.Stable = true
 		case "quorum":
 			setup.Election.Quorum = true
+		case "silence":
+			setup.Election.Silence = span
 		case "ask":
 			setup.Election.Ask = span
 		case "oracle":
@@ -289,6 +291,8 @@ func override(e *trace.Event, words []string) error {
 			return err
 		}
 		switch key {
+		case "layer":
+			e.Layer = uint8(v)
 		case "lam":
 			e.Lamport = v
 		case "n":

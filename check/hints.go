@@ -11,7 +11,7 @@ import (
 // hintsVerified is FD-H.
 type hintsVerified struct {
 	base
-	clocks clocks
+	delays delays
 	hints  map[pair]hint
 }
 
@@ -34,7 +34,7 @@ func (p *hintsVerified) Step(e *trace.Event) {
 			p.heard(e)
 		}
 	case trace.Fault:
-		p.clocks.step(e)
+		p.delays.step(e)
 	case trace.Noted:
 		if h, ok := e.Data.(detector.Hint); ok {
 			p.hinted(e, h)
@@ -74,7 +74,7 @@ func (p *hintsVerified) suspected(e *trace.Event, s detector.Suspect) {
 	case !ok || h.of != e.Inc || h.about != s.Incarnation:
 		p.violate(fmt.Sprintf("node %d suspects life %d of node %d for its connection, without a hint about that life that was not yet answered",
 			e.Node, s.Incarnation, s.Node), h.event, e)
-	case h.times < 2 && passed+p.setup.slack() < int64(p.setup.Detector.Verify) && !p.clocks.odd(e.Node):
+	case h.times < 2 && passed+p.setup.slack() < int64(p.setup.Detector.Verify) && !p.delays.odd(e.Node):
 		p.violate(fmt.Sprintf("node %d suspects node %d %s after the hint, and should have verified it for %s", e.Node, s.Node,
 			span(passed), p.setup.Detector.Verify), h.event, e)
 	}
@@ -85,10 +85,11 @@ func (p *hintsVerified) Result(int64) Result {
 	return p.result("nobody was suspected for a closed connection")
 }
 
-// resetAnswered is FD-R, as far as a trace shows resets: by the restoration of a suspected node.
+// resetAnswered is FD-R, as far as a trace shows resets: by the restoration of a suspected node in a step that is not
+// the detector's own.
 type resetAnswered struct {
 	base
-	clocks  clocks
+	delays  delays
 	within  int64 `layer:"const"`
 	waiting map[pair]restored
 	inputs  []contactAt // by node
@@ -103,8 +104,9 @@ type restored struct {
 
 // contactAt is the message that a node's present step is about.
 type contactAt struct {
-	from protocol.ID
-	n    uint64
+	from  protocol.ID
+	n     uint64
+	layer uint8
 }
 
 func (p *resetAnswered) Kinds() Kinds { return toldKinds | KindsOf(trace.Receive, trace.Fault) }
@@ -113,12 +115,12 @@ func (p *resetAnswered) Step(e *trace.Event) {
 	switch e.Kind {
 	case trace.Receive:
 		p.inputs = reach(p.inputs, e.Node)
-		p.inputs[e.Node] = contactAt{e.Peer, e.N}
+		p.inputs[e.Node] = contactAt{e.Peer, e.N, e.Layer}
 		if len(p.waiting) > 0 {
 			p.answered(e, e.Peer, e.PeerInc)
 		}
 	case trace.Fault:
-		p.clocks.step(e)
+		p.delays.step(e)
 	case trace.Told:
 		p.told(e)
 	default:
@@ -140,8 +142,10 @@ func (p *resetAnswered) told(e *trace.Event) {
 	switch {
 	case now.suspected:
 		p.answered(e, q, now.about)
-	case in.from == q && in.n == e.Cause:
+	case in.n == e.Cause && in.from == q:
 		p.examined++ // a message of it is the reason
+	case in.n == e.Cause && in.layer == 0:
+		// no reset, but the word of another node's detector
 	default:
 		if p.waiting == nil {
 			p.waiting = map[pair]restored{}
@@ -165,7 +169,7 @@ func (p *resetAnswered) answered(e *trace.Event, q protocol.ID, life protocol.In
 }
 
 func (p *resetAnswered) overdue(k pair, r restored, now int64) *finding {
-	if now-r.since <= p.within+p.setup.slack() || p.clocks.odd(k.p) {
+	if now-r.since <= p.within+p.setup.slack() || p.delays.odd(k.p) {
 		return nil
 	}
 	return newFinding(fmt.Sprintf("node %d trusts node %d again at %s, and for %s neither hears of it nor suspects it; %s are allowed",

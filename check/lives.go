@@ -110,16 +110,23 @@ func (c *calm) tooShort(end, within, slack int64) string {
 	return ""
 }
 
-// clocks are which nodes' clocks were tampered with: what they time is not judged.
-type clocks struct {
+// delays are which nodes' events may come late or early, by what was done to them: their clocks run fast or slow, their
+// steps take time, or what they tell waits for their disk. What they time is not judged.
+type delays struct {
 	tampered []bool // by node
 }
 
-func (c *clocks) step(e *trace.Event) {
-	if f, ok := e.Data.(trace.FaultNote); ok && e.Kind == trace.Fault && strings.HasPrefix(f.Text, "clock") {
-		c.tampered = reach(c.tampered, e.Node)
-		c.tampered[e.Node] = true
+func (d *delays) step(e *trace.Event) {
+	f, ok := e.Data.(trace.FaultNote)
+	if !ok || e.Kind != trace.Fault || e.Node == protocol.None {
+		return
+	}
+	for _, what := range []string{"clock", "node", "disk"} {
+		if strings.HasPrefix(f.Text, what) {
+			d.tampered = reach(d.tampered, e.Node)
+			d.tampered[e.Node] = true
+		}
 	}
 }
 
-func (c *clocks) odd(id protocol.ID) bool { return int(id) < len(c.tampered) && c.tampered[id] }
+func (d *delays) odd(id protocol.ID) bool { return int(id) < len(d.tampered) && d.tampered[id] }

@@ -50,6 +50,7 @@ type Election struct {
 	Stable  bool          // a node that returns asks first, and a living leader stays
 	Quorum  bool          // a leader needs grants from a majority of the configured nodes
 	Ask     time.Duration // for how long a returning node asks before it stands (Stable); zero: that is not judged
+	Silence time.Duration // the least time without a word of its leader after which a follower may take it as lost; zero: unknown
 }
 
 // A Detector is what properties must know of the one that runs.
@@ -120,21 +121,27 @@ func wholeSeconds(d time.Duration) time.Duration {
 // twice, and two seconds are for the election itself.
 func (s *Setup) electionBound() time.Duration { return wholeSeconds(2*s.timeout() + 2*time.Second) }
 
-// detectionBound is within what a detector is complete and accurate once the network is calm. On a ring, all
-// neighbours of a block of crashed nodes may have to be waited for in turn.
+// detectionBound is within what a detector is complete and accurate once the network is calm. On a ring two blocks of
+// neighbours may have to be waited for in turn, and only every tenth interval is a node held to be down told so.
 func (s *Setup) detectionBound() time.Duration {
 	d := s.timeout() + 2*s.Delay
 	if s.Detector == nil {
 		return wholeSeconds(d)
 	}
-	if k := s.Detector.Neighbours; k > 0 {
-		d *= time.Duration((min(len(s.Nodes)-1, 2*k) + k - 1) / k)
+	if s.Detector.Neighbours > 0 {
+		d = 2*d + 20*s.Detector.Interval
 	}
 	return wholeSeconds(d + s.Detector.Interval)
 }
 
-// resetBound is within what a node that is taken as trusted must be heard of, or suspected again.
-func (s *Setup) resetBound() time.Duration { return s.timeout() }
+// resetBound is within what a node that is taken as trusted must be heard of, or suspected again. On a ring it may have
+// to be asked for its beats first, or another node must notice.
+func (s *Setup) resetBound() time.Duration {
+	if s.Detector != nil && s.Detector.Neighbours > 0 {
+		return s.timeout() + s.Detector.Interval + 2*s.Delay
+	}
+	return s.timeout()
+}
 
 // Params are the parameters of a property, by name. One that is absent has its default.
 type Params map[string]time.Duration

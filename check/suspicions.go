@@ -42,9 +42,10 @@ func (p *suspicionsAlternate) Result(int64) Result { return p.result("nobody was
 type detectorLives struct {
 	base
 	opinions
-	heard map[pair]contact
-	due   []due         // by node: what its present step must still tell
-	from  []protocol.ID // by node: whose message its present step is about
+	delays delays
+	heard  map[pair]contact
+	due    []due         // by node: what its present step must still tell
+	from   []protocol.ID // by node: whose message its present step is about
 }
 
 // A contact is the last life of q that a life of p received something of.
@@ -60,11 +61,13 @@ type due struct {
 	event *trace.Event `layer:"const"`
 }
 
-func (p *detectorLives) Kinds() Kinds { return KindsOf(trace.Told) | inputKinds }
+func (p *detectorLives) Kinds() Kinds { return KindsOf(trace.Told, trace.Fault) | inputKinds }
 
 func (p *detectorLives) Step(e *trace.Event) {
 	p.due, p.from = reach(p.due, e.Node), reach(p.from, e.Node)
 	switch {
+	case e.Kind == trace.Fault:
+		p.delays.step(e)
 	case e.Kind == trace.Told:
 		p.told(e)
 	case begins(e) || ends(e):
@@ -95,6 +98,8 @@ func (p *detectorLives) told(e *trace.Event) {
 		return
 	case now.about < before.about:
 		p.violate(fmt.Sprintf("node %d tells of life %d of node %d after it told of life %d", e.Node, now.about, q, before.about), before.event, e)
+	case before.about == 0 && !before.suspected:
+		// trusted was the life that was not known yet
 	case now.about > before.about && !before.suspected:
 		p.violate(fmt.Sprintf("node %d tells of life %d of node %d, and never suspected life %d, which it trusted",
 			e.Node, now.about, q, before.about), before.event, e)
@@ -116,7 +121,7 @@ func (p *detectorLives) receive(e *trace.Event) {
 		return // a late message of an older life, which the detector drops
 	}
 	p.heard[k] = contact{e.Inc, e.PeerInc}
-	if before.of != e.Inc || p.suspects(e, before.about) {
+	if before.of != e.Inc || p.suspects(e, before.about) || p.delays.odd(e.Node) {
 		return
 	}
 	p.due[e.Node] = due{true, e.Peer, before.about, keep(e)}

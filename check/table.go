@@ -49,7 +49,7 @@ var within = Param{Name: "within", Doc: "the time allowed from the moment of cal
 	value: (*Setup).electionBound}
 
 var detectedWithin = Param{Name: "within",
-	Doc:   "the time allowed from the moment of calm; default T + η + 2Δ (on a ring twice T), rounded up to whole seconds",
+	Doc:   "the time allowed from the moment of calm; default T + η + 2Δ (on a ring 2T + 21η + 4Δ), rounded up to whole seconds",
 	value: (*Setup).detectionBound}
 
 // Properties are all there are, in the order in which reports show them.
@@ -79,7 +79,7 @@ var Properties = []Spec{
 		Doc:   "a suspicion for a closed connection follows a hint about that very life, and silence until it was verified or hinted again",
 		build: func(b base, v []time.Duration) Property { return &hintsVerified{base: b} }},
 	{Name: "reset-answered", Level: trace.Full, Basis: Local, Needs: NeedsDetector | NeedsTimeout,
-		Params: []Param{{Name: "within", Doc: "the time allowed from the restoration; default T", value: (*Setup).resetBound}},
+		Params: []Param{{Name: "within", Doc: "the time allowed from the restoration; default T (on a ring T + η + 2Δ)", value: (*Setup).resetBound}},
 		Doc:    "a node that is trusted again is heard of, or suspected again in time",
 		build:  func(b base, v []time.Duration) Property { return &resetAnswered{base: b, within: int64(v[0])} }},
 	{Name: "detector-complete", Level: trace.Protocol, Basis: Global, Calm: true, Params: []Param{detectedWithin},

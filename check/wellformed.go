@@ -11,7 +11,7 @@ import (
 type wellFormed struct {
 	base
 	lives
-	clocks  clocks
+	delays  delays
 	records []recorded // by node
 	tally   tally
 }
@@ -77,7 +77,7 @@ func (p *wellFormed) outside(e *trace.Event) {
 	case trace.Loss:
 		p.tally.dropped++
 	case trace.FaultNote:
-		p.clocks.step(e)
+		p.delays.step(e)
 	case trace.Ending:
 		p.tally.ended, p.tally.inFlight, p.tally.end = true, d.InFlight, keep(e)
 	default:
@@ -141,7 +141,7 @@ func (p *wellFormed) timer(e *trace.Event, r *recorded) {
 		switch {
 		case !ok && p.setup.Level == trace.Full:
 			p.violate(fmt.Sprintf("node %d: timer %d of layer %d fires at %s and is not armed", e.Node, e.Timer.Kind, e.Layer, at(e.T)), e)
-		case ok && e.T < a.due-p.setup.slack() && !p.clocks.odd(e.Node):
+		case ok && e.T < a.due-p.setup.slack() && !p.delays.odd(e.Node):
 			p.violate(fmt.Sprintf("node %d: timer %d of layer %d fires at %s and is due at %s", e.Node, e.Timer.Kind, e.Layer, at(e.T), at(a.due)), e)
 		}
 	}
