@@ -21,6 +21,8 @@ import (
 type Bench struct {
 	// Observe, if set, is shown every effect of every node.
 	Observe func(id protocol.ID, e protocol.Effect)
+	// Quiet leaves out what is printed, which takes most of the time.
+	Quiet bool
 
 	kit     Kit
 	group   []protocol.ID
@@ -59,6 +61,9 @@ type message struct {
 	reader   protocol.Incarnation // of the addressee when it was sent; 0 if it was down
 	packet   protocol.Packet
 }
+
+// String is the message for people: its type and fields.
+func (m message) String() string { return describe(m.packet.Body) }
 
 func newBench(k Kit, size int) *Bench {
 	b := &Bench{
@@ -124,7 +129,6 @@ func (b *Bench) deliver(i int) {
 	m := b.flying[i]
 	b.flying = slices.Delete(b.flying, i, i+1)
 	n := b.nodes[m.to]
-	name := describe(m.packet.Body)
 	why := ""
 	switch {
 	case n.stack == nil:
@@ -136,10 +140,10 @@ func (b *Bench) deliver(i int) {
 	}
 	b.begins(protocol.Name(m.packet.Body))
 	if why != "" {
-		b.input("%s; lost %s from %d", why, name, m.from)
+		b.input("%s; lost %s from %d", why, m, m.from)
 		return
 	}
-	b.input("%d receives %s from %d", m.to, name, m.from)
+	b.input("%d receives %s from %d", m.to, m, m.from)
 	n.stack.Receive(m.from, m.life, m.packet, b.inputs(n), &n.outcome)
 	b.apply(n)
 }
@@ -148,9 +152,11 @@ func (b *Bench) deliver(i int) {
 func (b *Bench) expire(n *node, i int) {
 	t := n.timers[i]
 	n.timers = slices.Delete(n.timers, i, i+1)
-	name := timerName(n.stack, t.layer, t.timer)
-	b.begins(name)
-	b.input("%d: %s expires", n.id, name)
+	if !b.Quiet {
+		name := timerName(n.stack, t.layer, t.timer)
+		b.begins(name)
+		b.input("%d: %s expires", n.id, name)
+	}
 	n.stack.Expire(t.layer, t.timer, b.inputs(n), &n.outcome)
 	b.apply(n)
 }
@@ -183,7 +189,9 @@ func (b *Bench) apply(n *node) {
 
 func (b *Bench) effects(n *node) {
 	for _, e := range n.outcome.Effects() {
-		b.show(n, e)
+		if !b.Quiet {
+			b.show(n, e)
+		}
 		if b.Observe != nil {
 			b.Observe(n.id, e)
 		}

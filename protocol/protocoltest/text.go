@@ -11,7 +11,9 @@ import (
 
 // begins says what the step is about to handle: a message, timer or event whose name may be hidden.
 func (b *Bench) begins(name string) {
-	b.pending = ""
+	if b.pending = ""; b.Quiet {
+		return
+	}
 	if b.hides(name) {
 		b.pending = "hidden"
 	}
@@ -19,6 +21,9 @@ func (b *Bench) begins(name string) {
 
 // input writes the first line of a step, or keeps it until there is an effect to show.
 func (b *Bench) input(format string, args ...any) {
+	if b.Quiet {
+		return
+	}
 	if b.pending != "" {
 		b.pending = fmt.Sprintf(format, args...)
 		return

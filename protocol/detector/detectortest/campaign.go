@@ -20,8 +20,7 @@ func Campaign(kit protocoltest.Kit, size int, seed uint64, calm time.Duration, o
 		Bench: kit.New(size, options...), size: size, rand: rand.New(rand.NewPCG(seed, seed)),
 		told: map[[2]protocol.ID]opinion{},
 	}
-	c.Observe = c.observe
-	c.do("hide draw")
+	c.Observe, c.Quiet = c.observe, true
 	c.do("start")
 	for range 40 {
 		c.suffer()

@@ -12,7 +12,7 @@ const calm = time.Second
 
 // Whatever happens, in the end the suspected are those that are down.
 func TestCampaign(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(600) {
 		if broken := detectortest.Campaign(detectortest.Kit(build), 5, seed, calm); broken != "" {
 			t.Fatalf("seed %d: %s", seed, broken)
 		}

@@ -67,17 +67,29 @@ func (d *Detector) ask(id protocol.ID, o *protocol.Out) {
 	}
 }
 
-// beatOf handles a beat. It gives a predecessor a fresh timeout; another node's was awaited once.
+// beatOf handles a beat. It gives a predecessor a fresh timeout. Another node's was awaited after a Reset: of one that
+// is held down its refutation is awaited too.
 func (d *Detector) beatOf(from protocol.ID, m detector.Beat, o *protocol.Out) {
 	d.peers.Stall(d.peers.At(from), m.Stalled, o)
-	awaited := d.unawait(from)
 	switch {
 	case slices.Contains(d.pred, from):
+		d.unawait(from)
 		d.time(from, o)
-	case awaited:
-		o.Cancel(dead(from))
+	case d.down.Has(from):
+		if slices.Contains(d.awaited, from) {
+			d.time(from, o)
+		}
+		d.reproach(from, o)
+	default:
+		d.settle(from, o)
 	}
-	d.reproach(from, o)
+}
+
+// settle ends the waiting for a node that is no predecessor: others time it.
+func (d *Detector) settle(id protocol.ID, o *protocol.Out) {
+	if d.unawait(id) {
+		o.Cancel(dead(id))
+	}
 }
 
 // unawait ends the waiting for a first beat, and says whether there was any.

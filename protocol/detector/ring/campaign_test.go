@@ -7,13 +7,17 @@ import (
 	"ciranda.dev/protocol/detector/detectortest"
 )
 
-// calm is longer than any suspicion takes to come or to go: five members held down are told so in turn.
-const calm = 8 * time.Second
+// calm is longer than any suspicion takes to come or to go: eight members held down are told so in turn.
+const calm = 12 * time.Second
 
 // Whatever happens, in the end the suspected are those that are down.
 func TestCampaign(t *testing.T) {
-	for seed := range uint64(120) {
-		if broken := detectortest.Campaign(detectortest.Kit(build), 5, seed, calm); broken != "" {
+	for seed := range uint64(600) {
+		size, options := 3+int(seed%6), []string{}
+		if seed%4 == 0 {
+			options = []string{"k1"}
+		}
+		if broken := detectortest.Campaign(detectortest.Kit(build), size, seed, calm, options...); broken != "" {
 			t.Fatalf("seed %d: %s", seed, broken)
 		}
 	}

@@ -67,12 +67,16 @@ func (d *Detector) news(from protocol.ID, n News, fresh bool, o *protocol.Out) {
 		n.Incarnation = held.Incarnation
 	}
 	announced := fresh && n.Node == from && !n.Down // it was new until its sender was heard, just now
-	if d.after(n, held) {
+	switch {
+	case d.after(n, held):
 		d.adopt(n, o)
-	} else if !announced {
-		return
+		d.sendOn(from, n, o)
+	case announced:
+		d.sendOn(from, n, o)
+	case from == n.Origin && d.after(held, n): // it has missed what replaced that
+		o.Ungate()
+		o.Send(from, held)
 	}
-	d.sendOn(from, n, o)
 }
 
 // adopt makes n what this node holds.
@@ -87,6 +91,9 @@ func (d *Detector) adopt(n News, o *protocol.Out) {
 		d.peers.Restore(q, o)
 	}
 	d.hold(n, o)
+	if !slices.Contains(d.pred, n.Node) {
+		d.settle(n.Node, o)
+	}
 }
 
 // hold records what is held of a node, and changes the ring accordingly.
