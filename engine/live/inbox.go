@@ -1,0 +1,169 @@
+package live
+
+import (
+	"errors"
+	"time"
+
+	"ciranda.dev/engine/wire"
+	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/clock"
+	"ciranda.dev/trace"
+	"ciranda.dev/transport"
+)
+
+// A batch is what a transport handed over at once: messages, or news of a connection.
+type batch struct {
+	peerLife
+	messages []arrival
+	up       *transport.Hello
+	down     bool
+}
+
+type peerLife struct {
+	id  protocol.ID
+	inc protocol.Incarnation
+}
+
+// An arrival is a message that was read, or why it could not be.
+type arrival struct {
+	envelope wire.Envelope
+	packet   protocol.Packet
+	err      error
+}
+
+// A handler is a node as its transport sees it. Its methods run in the transport's goroutines: messages are decoded
+// there, beside the node's own work.
+type handler struct{ *Node }
+
+// Up implements [transport.Handler].
+func (h handler) Up(peer transport.Hello) {
+	h.put(batch{peerLife: peerLife{peer.ID, peer.Incarnation}, up: &peer})
+}
+
+// Receive implements [transport.Handler].
+func (h handler) Receive(from protocol.ID, inc protocol.Incarnation, messages [][]byte) {
+	b := batch{peerLife: peerLife{from, inc}, messages: make([]arrival, len(messages))}
+	for i, m := range messages {
+		a := &b.messages[i]
+		var body []byte
+		if a.envelope, body, a.err = wire.ParseEnvelope(m); a.err == nil {
+			a.packet, a.err = h.codec.Decode(body)
+		}
+	}
+	h.put(b)
+}
+
+// Down implements [transport.Handler].
+func (h handler) Down(id protocol.ID, inc protocol.Incarnation) {
+	h.put(batch{peerLife: peerLife{id, inc}, down: true})
+}
+
+// Room implements [transport.Handler]. What was refused is lost already: layers that promise more send again.
+func (h handler) Room(protocol.ID) {}
+
+// Refused implements [transport.Handler].
+func (h handler) Refused(remote string, why error) {
+	h.Node.refused.Add(1)
+	h.log.Warn("refused a connection", "node", h.self.ID, "remote", remote, "why", why)
+}
+
+func (h handler) put(b batch) {
+	select {
+	case h.inbox <- b:
+	case <-h.done:
+	}
+}
+
+// take takes a batch from the inbox.
+func (n *Node) take(b batch) {
+	p := n.shim.peers[b.id]
+	if p == nil {
+		n.log.Error("the transport named a stranger", "node", n.self.ID, "peer", b.id)
+		return
+	}
+	switch {
+	case b.up != nil:
+		p.up, p.inc, p.api, p.hinted = true, max(p.inc, b.inc), b.up.API, false
+		if b.up.Lamport <= clock.Ceiling {
+			n.known = max(n.known, b.up.Lamport)
+		}
+		n.log.Debug("connected", "node", n.self.ID, "peer", b.id, "incarnation", b.inc)
+	case b.down:
+		n.hint(time.Now(), p, b.peerLife)
+	default:
+		n.pending, n.sender = b.messages, b.peerLife
+	}
+}
+
+// hint passes on that a connection was closed. A cut link would not have told.
+func (n *Node) hint(now time.Time, p *peer, who peerLife) {
+	if who.inc == p.inc {
+		p.up = false
+	}
+	if p.cut || p.link.Cut {
+		return
+	}
+	p.hinted = true
+	n.notify(now, protocol.LinkDown{Node: who.id, Incarnation: who.inc})
+}
+
+// receive takes the step of a message, unless it is dropped.
+func (n *Node) receive(now time.Time, a *arrival) {
+	n.now, n.cause = n.clock.trace(now), 0
+	p := n.shim.peers[n.sender.id]
+	p.inc = max(p.inc, n.sender.inc)
+	switch {
+	case p.cut:
+		n.lost(a, "cut")
+	case a.err != nil:
+		n.bad(a, "corrupt", a.err)
+	case a.envelope.To != 0 && a.envelope.To != n.self.Incarnation:
+		n.lost(a, "not-me")
+	case a.envelope.Seq == 0:
+		n.bad(a, "corrupt", errors.New("a message without a number"))
+	default:
+		if err := n.merge(a.envelope.Lamport); err != nil {
+			n.bad(a, "ceiling", err)
+			return
+		}
+		n.deliver(now, a)
+	}
+}
+
+func (n *Node) deliver(now time.Time, a *arrival) {
+	n.stats.Received++
+	if e := n.count(trace.Receive); e != nil {
+		e.Peer, e.PeerInc, e.Seq = n.sender.id, n.sender.inc, a.envelope.Seq
+		e.Layer, e.Data = a.packet.Channel, a.packet.Body
+		n.cause = e.N
+		n.cfg.Sink.Record(e)
+	}
+	n.stack.Receive(n.sender.id, n.sender.inc, a.packet, n.inputs(now), &n.out)
+	n.carry()
+}
+
+// merge checks a received stamp and lets the clock catch up with it; the receipt is counted next, one above both.
+// What a handshake told is known too, so a node that was away for long is not shut out.
+func (n *Node) merge(t uint64) error {
+	known := n.lamport
+	if err := known.Adopt(n.known); err != nil {
+		return err
+	}
+	if _, err := known.Receive(t); err != nil {
+		return err
+	}
+	return n.lamport.Adopt(t)
+}
+
+// lost records that a message was dropped on its arrival.
+func (n *Node) lost(a *arrival, reason string) {
+	n.drop(&trace.Event{Node: n.sender.id, Inc: n.sender.inc, Peer: n.self.ID, PeerInc: n.self.Incarnation,
+		Seq: a.envelope.Seq, Layer: a.packet.Channel}, reason)
+}
+
+// bad is lost, for a message that no honest node of the same making sends. Its connection is broken off.
+func (n *Node) bad(a *arrival, reason string, why error) {
+	n.lost(a, reason)
+	n.log.Warn("refused a message", "node", n.self.ID, "peer", n.sender.id, "why", why)
+	n.transport.Reset(n.sender.id)
+}

@@ -1,0 +1,213 @@
+package live
+
+import (
+	"container/heap"
+	"errors"
+	"fmt"
+	"time"
+	"unsafe"
+
+	"ciranda.dev/engine/network"
+	"ciranda.dev/engine/wire"
+	"ciranda.dev/protocol"
+	"ciranda.dev/trace"
+	"ciranda.dev/transport"
+)
+
+// maxUnderway is how many messages may be held back to be late. More are lost, as in a router's queue.
+const maxUnderway = 1 << 16
+
+// maxEnvelope is the size of the largest envelope, in bytes.
+const maxEnvelope = 35
+
+// A shim stands between the node and its transport and does to messages what the links' faults say.
+type shim struct {
+	peers    map[protocol.ID]*peer
+	underway departures
+	order    uint64
+	draws    *network.Source
+}
+
+// A peer is another node and the links to and from it.
+type peer struct {
+	id     protocol.ID
+	inc    protocol.Incarnation // the last one known
+	up     bool                 // connected
+	hinted bool                 // its connection was closed, and nothing has been sent to it since
+	api    string
+	link   network.Link // to it
+	cut    bool         // from it
+	last   time.Time    // when what was held back for it last is to leave
+}
+
+func newShim(cfg Config) shim {
+	s := shim{peers: map[protocol.ID]*peer{}, draws: network.NewSource(cfg.Seed, 1<<32|uint64(cfg.ID))}
+	for _, id := range cfg.Group {
+		if id != cfg.ID {
+			s.peers[id] = &peer{id: id}
+		}
+	}
+	return s
+}
+
+// A departure is a message that is held back.
+type departure struct {
+	at      time.Time
+	order   uint64
+	to      *peer
+	event   trace.Event // of its loss, if it is lost
+	message []byte
+}
+
+// Departures are a heap by time, then by order.
+type departures []departure
+
+func (d departures) Len() int      { return len(d) }
+func (d departures) Swap(i, j int) { d[i], d[j] = d[j], d[i] }
+func (d departures) Less(i, j int) bool {
+	return d[i].at.Before(d[j].at) || d[i].at.Equal(d[j].at) && d[i].order < d[j].order
+}
+func (d *departures) Push(x any) { *d = append(*d, x.(departure)) }
+func (d *departures) Pop() any {
+	last := len(*d) - 1
+	x := (*d)[last]
+	(*d)[last] = departure{}
+	*d = (*d)[:last]
+	return x
+}
+
+// next is when the next message leaves that is held back.
+func (s *shim) next() (time.Time, bool) {
+	if len(s.underway) == 0 {
+		return time.Time{}, false
+	}
+	return s.underway[0].at, true
+}
+
+// An encoded is the packet that was encoded last: a message to all is encoded once.
+type encoded struct {
+	packet protocol.Packet // kept alive, so that its address means no other
+	bytes  []byte
+}
+
+// encode gives the bytes of a packet, valid until the next call.
+func (n *Node) encode(p protocol.Packet) []byte {
+	if n.body.packet.Body != nil && p.Channel == n.body.packet.Channel && same(p.Body, n.body.packet.Body) {
+		return n.body.bytes
+	}
+	b, err := n.codec.Encode(n.body.bytes[:0], p)
+	if limit := transport.MaxMessage - maxEnvelope; err == nil && len(b) > limit {
+		err = fmt.Errorf("%s takes %d bytes; expected at most %d", protocol.Name(p.Body), len(b), limit)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("a message cannot be sent: %v", err))
+	}
+	n.body = encoded{p, b}
+	return b
+}
+
+// same says whether two messages are one value at one place. They are immutable, so it is equal then.
+func same(a, b protocol.Message) bool {
+	type words [2]unsafe.Pointer
+	return *(*words)(unsafe.Pointer(&a)) == *(*words)(unsafe.Pointer(&b))
+}
+
+// send numbers, stamps and encodes a message and puts it on its way.
+func (n *Node) send(e *protocol.Effect) {
+	n.sent++
+	n.stats.Sent++
+	to := n.shim.peers[e.To]
+	if to == nil {
+		panic(fmt.Sprintf("%s is sent to node %d, which is not in the group", protocol.Name(e.Body), e.To))
+	}
+	lost := trace.Event{Node: n.self.ID, Inc: n.self.Incarnation, Peer: e.To, PeerInc: to.inc, Seq: n.sent, Layer: e.Channel}
+	if ev := n.count(trace.Send); ev != nil {
+		ev.Peer, ev.PeerInc, ev.Seq, ev.Layer, ev.Data = e.To, to.inc, n.sent, e.Channel, e.Body
+		n.cfg.Sink.Record(ev)
+	}
+	body := n.encode(protocol.Packet{Channel: e.Channel, Body: e.Body})
+	message := wire.AppendEnvelope(make([]byte, 0, maxEnvelope+len(body)), wire.Envelope{Seq: n.sent, Lamport: n.lamport.Time(), To: to.inc})
+	n.dispatch(to, append(message, body...), lost)
+}
+
+// dispatch does to a message what the link's faults say.
+func (n *Node) dispatch(to *peer, message []byte, e trace.Event) {
+	l := &to.link
+	switch {
+	case *l == network.Link{}:
+		n.hand(to, message, e)
+		return
+	case l.Cut:
+		n.drop(&e, "cut")
+		return
+	case n.shim.draws.Chance(l.Loss):
+		n.drop(&e, "loss")
+		return
+	}
+	twice := n.shim.draws.Chance(l.Duplicate)
+	n.delay(to, message, e)
+	if twice {
+		e.Copy = 1
+		double := e
+		double.Kind = trace.Duplicate
+		n.outside(&double)
+		n.delay(to, message, e)
+	}
+}
+
+// delay holds a message back for as long as the link's law draws.
+func (n *Node) delay(to *peer, message []byte, e trace.Event) {
+	d := to.link.Delay.Draw(n.shim.draws)
+	now := time.Now()
+	at := now.Add(d)
+	if to.link.FIFO && at.Before(to.last) {
+		at = to.last
+	}
+	switch {
+	case !at.After(now):
+		n.hand(to, message, e)
+	case len(n.shim.underway) >= maxUnderway:
+		n.drop(&e, "overflow")
+	default:
+		to.last = at
+		n.shim.order++
+		heap.Push(&n.shim.underway, departure{at, n.shim.order, to, e, message})
+	}
+}
+
+// depart hands over what was held back until now.
+func (n *Node) depart(now time.Time) {
+	for len(n.shim.underway) > 0 && !n.shim.underway[0].at.After(now) {
+		d := heap.Pop(&n.shim.underway).(departure)
+		n.now = n.clock.trace(now)
+		if d.to.link.Cut {
+			n.drop(&d.event, "cut")
+		} else {
+			n.hand(d.to, d.message, d.event)
+		}
+	}
+}
+
+// departAll hands over all that is held back: it is on the wire, and outlives its sender.
+func (n *Node) departAll() {
+	for at, ok := n.shim.next(); ok; at, ok = n.shim.next() {
+		n.depart(at)
+	}
+}
+
+// hand gives a message to the transport. The first one after the connection was closed asks for a new one: a detector
+// probes so.
+func (n *Node) hand(to *peer, message []byte, e trace.Event) {
+	err := n.transport.Send(to.id, message)
+	switch {
+	case err == nil:
+	case errors.Is(err, transport.ErrFull):
+		n.drop(&e, "queue")
+	default:
+		n.drop(&e, "down")
+		if to.hinted {
+			n.transport.Redial(to.id)
+		}
+	}
+	to.hinted = false
+}
