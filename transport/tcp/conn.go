@@ -1,0 +1,370 @@
+package tcp
+
+import (
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"ciranda.dev/transport"
+)
+
+const (
+	// readBuffer is what a connection reads into, in bytes. It grows for a larger message and shrinks again.
+	readBuffer = 128 << 10
+	// overhead is what a queued message takes in memory beside its bytes.
+	overhead = 32
+	// grace is how long the other end has to close a connection on which this end has written all that it had.
+	grace = time.Second
+	// overlap is how long a connection that was replaced by another is still read from: the other end has closed it, or
+	// is gone.
+	overlap = 250 * time.Millisecond
+)
+
+// A conn is a connection that both ends have agreed on. One goroutine writes to it and one reads from it.
+type conn struct {
+	t        *Transport
+	p        *peer
+	net      net.Conn
+	theirs   greeting
+	epoch    uint64        // of the pair: how many connections there have been
+	previous *conn         // the handler hears all of it first
+	done     chan struct{} // closed once the handler has heard all of this one
+
+	own   atomic.Bool // this end broke it
+	reset atomic.Bool // Reset did
+	wake  chan struct{}
+
+	mu      sync.Mutex
+	queue   [][]byte
+	queued  int  // bytes, also those being written
+	full    bool // a message was refused, and the handler was not told of room since
+	leaving bool // close it once the queue is empty
+	broken  bool
+}
+
+func newConn(h *handshake, p *peer) *conn {
+	return &conn{t: h.t, p: p, net: h.net, theirs: h.theirs, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+}
+
+// start begins reading and writing.
+func (c *conn) start() {
+	c.t.work.Go(c.write)
+	c.t.work.Go(c.read)
+}
+
+// send queues a message.
+func (c *conn) send(message []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := len(message) + overhead
+	switch {
+	case c.broken || c.leaving:
+		return c.t.down()
+	case c.queued > 0 && c.queued+size > c.t.options.Queue:
+		c.full = true
+		c.t.stats.full.Add(1)
+		return transport.ErrFull
+	}
+	c.queue = append(c.queue, message)
+	c.queued += size
+	if len(c.queue) == 1 {
+		c.rouse()
+	}
+	return nil
+}
+
+func (c *conn) rouse() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take waits for messages and gives all that are queued; none if there will be no more.
+func (c *conn) take(spare [][]byte) [][]byte {
+	for {
+		c.mu.Lock()
+		if len(c.queue) > 0 && !c.broken {
+			batch := c.queue
+			c.queue = spare[:0]
+			c.mu.Unlock()
+			return batch
+		}
+		over := c.leaving || c.broken
+		c.mu.Unlock()
+		if over {
+			return nil
+		}
+		<-c.wake
+	}
+}
+
+// write is the goroutine that writes: all that is queued, as much as fits into a frame at a time.
+func (c *conn) write() {
+	var spare [][]byte
+	buffer := make([]byte, 0, maxBundle)
+	for {
+		batch := c.take(spare)
+		if batch == nil {
+			c.finishWriting()
+			return
+		}
+		for rest := batch; len(rest) > 0; {
+			frame, n := bundle(buffer[:0], rest)
+			if err := c.writeFrame(frame); err != nil {
+				c.writeFailed(err)
+				return
+			}
+			c.written(rest[:n], len(frame))
+			rest = rest[n:]
+		}
+		spare = batch
+	}
+}
+
+func (c *conn) writeFrame(frame []byte) error {
+	c.net.SetWriteDeadline(time.Now().Add(c.t.options.WriteTimeout))
+	_, err := c.net.Write(frame)
+	return err
+}
+
+// written lets go of messages that have left, and tells of the room that they leave.
+func (c *conn) written(messages [][]byte, size int) {
+	stats := &c.t.stats
+	stats.writes.Add(1)
+	stats.bytesSent.Add(uint64(size))
+	stats.messagesSent.Add(uint64(len(messages)))
+	freed := 0
+	for i, m := range messages {
+		freed += len(m) + overhead
+		messages[i] = nil
+	}
+	c.mu.Lock()
+	c.queued -= freed
+	room := c.full && c.queued <= c.t.options.Queue/2
+	if room {
+		c.full = false
+	}
+	c.mu.Unlock()
+	if room {
+		c.p.room()
+	}
+}
+
+// writeFailed ends writing. What the other end did, reading finds out after its last messages; else the connection
+// is broken off.
+func (c *conn) writeFailed(err error) {
+	c.breakOff()
+	if !closedByPeer(err) {
+		c.own.Store(true)
+		c.net.Close()
+	}
+}
+
+// finishWriting tells the other end that there is no more, and gives it a while to do the same.
+func (c *conn) finishWriting() {
+	c.mu.Lock()
+	broken := c.broken
+	c.mu.Unlock()
+	if broken {
+		return
+	}
+	half, ok := c.net.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		c.own.Store(true)
+		c.net.Close()
+		return
+	}
+	c.net.SetReadDeadline(time.Now().Add(grace))
+}
+
+// leave closes the connection once what is queued has been written.
+func (c *conn) leave() {
+	c.mu.Lock()
+	c.leaving = true
+	c.mu.Unlock()
+	c.rouse()
+}
+
+// unwritten says whether anything was queued and not written.
+func (c *conn) unwritten() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.queued > 0
+}
+
+// breakOff stops writing. Nothing is queued any more.
+func (c *conn) breakOff() {
+	c.mu.Lock()
+	c.broken = true
+	c.queue = nil
+	c.mu.Unlock()
+	c.rouse()
+}
+
+// kill closes the connection now. The handler is not told.
+func (c *conn) kill() {
+	c.own.Store(true)
+	c.net.Close()
+}
+
+// supersede ends a connection in whose place there is another. What was sent on it is still read, and how it ended is
+// still told, before the handler hears of the other.
+func (c *conn) supersede() {
+	c.breakOff()
+	c.net.SetReadDeadline(time.Now().Add(overlap))
+}
+
+// resetNow closes the connection so that the other end meets a reset, and this end takes it for one.
+func (c *conn) resetNow() {
+	c.reset.Store(true)
+	under := c.net
+	if wrapped, ok := under.(interface{ NetConn() net.Conn }); ok {
+		under = wrapped.NetConn()
+	}
+	if tcp, ok := under.(*net.TCPConn); ok {
+		tcp.SetLinger(0)
+	}
+	under.Close()
+}
+
+// read is the goroutine that reads. It tells the handler all that there is to tell of the connection, in order.
+func (c *conn) read() {
+	defer close(c.done)
+	if c.previous != nil {
+		<-c.previous.done
+		c.previous = nil
+	}
+	c.tell(func(h transport.Handler) { h.Up(c.theirs.Hello) })
+	r := reader{from: c.net, buffer: make([]byte, readBuffer)}
+	for {
+		messages, size, err := r.next()
+		c.t.stats.bytesReceived.Add(uint64(size))
+		if len(messages) > 0 {
+			c.t.stats.messagesReceived.Add(uint64(len(messages)))
+			c.tell(func(h transport.Handler) { h.Receive(c.p.id, c.theirs.Incarnation, messages) })
+		}
+		if err != nil {
+			c.end(err)
+			return
+		}
+	}
+}
+
+// tell calls the handler, unless the transport closes.
+func (c *conn) tell(what func(transport.Handler)) {
+	if !c.t.closing.Load() {
+		c.p.call(what)
+	}
+}
+
+// end is the end of a connection, for the reason that reading failed.
+func (c *conn) end(err error) {
+	byPeer := c.reset.Load() || !c.own.Load() && closedByPeer(err)
+	if errors.Is(err, errBad) {
+		c.t.refused(c.net.RemoteAddr().String(), err)
+	}
+	c.net.Close()
+	c.p.ended(c)
+	c.breakOff()
+	if byPeer {
+		c.tell(func(h transport.Handler) { h.Down(c.p.id, c.theirs.Incarnation) })
+	}
+	c.mu.Lock()
+	full := c.full
+	c.mu.Unlock()
+	if full {
+		c.p.room() // so that nobody waits for it for ever
+	}
+	c.p.rouse()
+}
+
+// closedByPeer says whether an error of a connection means that the other end or its machine closed it.
+func closedByPeer(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) ||
+		errno(err, syscall.ECONNRESET, 10054) || errno(err, syscall.EPIPE, 10058) || errno(err, syscall.ECONNABORTED, 10053)
+}
+
+// refusedByPeer says whether dialing failed because nobody listens there.
+func refusedByPeer(err error) bool { return errno(err, syscall.ECONNREFUSED, 10061) }
+
+// errno says whether the system gave that error. Windows has numbers of its own for those of sockets.
+func errno(err error, unix, windows syscall.Errno) bool {
+	var found syscall.Errno
+	return errors.As(err, &found) && (found == unix || runtime.GOOS == "windows" && found == windows)
+}
+
+// A reader cuts what it reads into messages.
+type reader struct {
+	from       io.Reader
+	buffer     []byte
+	start, end int // of what is not yet cut
+	messages   [][]byte
+}
+
+// next gives the messages of all whole frames that have arrived, at least one unless there is an error. They are valid
+// until it is called again. size is how many bytes were read.
+func (r *reader) next() (messages [][]byte, size int, err error) {
+	clear(r.messages)
+	r.messages = r.messages[:0]
+	for {
+		need, err := r.cut()
+		if err != nil || len(r.messages) > 0 {
+			return r.messages, size, err
+		}
+		r.makeRoom(need)
+		n, err := r.from.Read(r.buffer[r.end:])
+		r.end += n
+		size += n
+		if err != nil && n == 0 {
+			if r.end > r.start && err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, size, err
+		}
+	}
+}
+
+// cut takes all whole frames from the buffer. If there is the beginning of another, need is its size.
+func (r *reader) cut() (need int, err error) {
+	for r.end-r.start >= headerSize {
+		b := r.buffer[r.start:r.end]
+		if need, err = frameSize(b); err != nil || need > len(b) {
+			return need, err
+		}
+		kind, payload, err := open(b[:need])
+		if err != nil {
+			return 0, err
+		}
+		if kind != messagesFrame {
+			return 0, errBad
+		}
+		if r.messages, err = unbundle(r.messages, payload); err != nil {
+			return 0, err
+		}
+		r.start += need
+	}
+	return headerSize, nil
+}
+
+// makeRoom moves what is left to the front and sees that a frame of size need can be completed. The buffer grows as
+// the frame arrives, not as its header claims.
+func (r *reader) makeRoom(need int) {
+	left := r.buffer[r.start:r.end]
+	switch {
+	case len(r.buffer) > readBuffer && max(len(left), need) <= readBuffer:
+		r.buffer = append(make([]byte, 0, readBuffer), left...)[:readBuffer]
+	case len(left) == len(r.buffer):
+		larger := make([]byte, min(2*len(r.buffer), max(need, readBuffer)))
+		copy(larger, left)
+		r.buffer = larger
+	default:
+		copy(r.buffer, left)
+	}
+	r.start, r.end = 0, len(left)
+}

@@ -1,0 +1,128 @@
+package tcp
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"ciranda.dev/transport"
+)
+
+// A frame is a header and a payload. The header is the length of the payload (24 bits), the kind (8 bits), the CRC32C
+// of those, and the CRC32C of all that and the payload. The first is there so that nobody waits for the bytes that
+// a damaged length promises.
+const (
+	headerSize = 4 + 4 + 4
+	firstSum   = 4
+	secondSum  = 8
+)
+
+// The kinds of frames.
+const (
+	helloFrame    = 1 // who I am, and a nonce
+	proofFrame    = 2 // I have the cluster's secret; which connection I mean
+	welcomeFrame  = 3 // this is now the connection
+	refusalFrame  = 4 // it is not, and why
+	messagesFrame = 5
+)
+
+const (
+	// maxBundle is the largest frame, in bytes, with more than one message in it.
+	maxBundle = 64 << 10
+	// maxPrefix is the most bytes that a message's length takes.
+	maxPrefix  = 3
+	maxHello   = 8 << 10
+	maxRefusal = 1 << 10
+)
+
+// limit is the largest payload of a kind of frame; -1 if there is no such kind.
+func limit(kind byte) int {
+	switch kind {
+	case helloFrame:
+		return maxHello
+	case proofFrame:
+		return proofSize
+	case welcomeFrame:
+		return epochSize
+	case refusalFrame:
+		return 1 + maxRefusal
+	case messagesFrame:
+		return maxPrefix + transport.MaxMessage
+	}
+	return -1
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// seal fills in the header of a frame whose payload is already in its place.
+func seal(frame []byte, kind byte) {
+	binary.BigEndian.PutUint32(frame, uint32(len(frame)-headerSize)<<8|uint32(kind))
+	binary.BigEndian.PutUint32(frame[firstSum:], crc32.Checksum(frame[:firstSum], castagnoli))
+	binary.BigEndian.PutUint32(frame[secondSum:], sum(frame))
+}
+
+// sum is the checksum of a whole frame.
+func sum(frame []byte) uint32 {
+	return crc32.Update(crc32.Checksum(frame[:secondSum], castagnoli), castagnoli, frame[headerSize:])
+}
+
+func appendFrame(dst []byte, kind byte, payload []byte) []byte {
+	start := len(dst)
+	dst = append(append(dst, make([]byte, headerSize)...), payload...)
+	seal(dst[start:], kind)
+	return dst
+}
+
+// errBad is the reason of every refusal of bytes that are not a frame.
+var errBad = errors.New("not a frame of this protocol")
+
+// frameSize is the size of the frame that begins with header, once its kind and length have been found possible.
+func frameSize(header []byte) (int, error) {
+	first := binary.BigEndian.Uint32(header)
+	n, kind := int(first>>8), byte(first)
+	if binary.BigEndian.Uint32(header[firstSum:]) != crc32.Checksum(header[:firstSum], castagnoli) {
+		return 0, fmt.Errorf("%w: the header is damaged", errBad)
+	}
+	if most := limit(kind); n > most {
+		return 0, fmt.Errorf("%w: found kind %d with %d bytes; expected at most %d", errBad, kind, n, most)
+	}
+	return headerSize + n, nil
+}
+
+// open checks a whole frame and gives its payload.
+func open(frame []byte) (kind byte, payload []byte, err error) {
+	if binary.BigEndian.Uint32(frame[secondSum:]) != sum(frame) {
+		return 0, nil, fmt.Errorf("%w: the checksum is wrong", errBad)
+	}
+	return frame[firstSum-1], frame[headerSize:], nil
+}
+
+// bundle appends to dst a frame with the first n messages: as many as fit into 64 KiB, and at least one.
+func bundle(dst []byte, messages [][]byte) (frame []byte, n int) {
+	dst = append(dst, make([]byte, headerSize)...)
+	for n < len(messages) && (n == 0 || len(dst)+maxPrefix+len(messages[n]) <= maxBundle) {
+		dst = binary.AppendUvarint(dst, uint64(len(messages[n])))
+		dst = append(dst, messages[n]...)
+		n++
+	}
+	seal(dst, messagesFrame)
+	return dst, n
+}
+
+// unbundle appends to messages those in a payload, which they go on belonging to.
+func unbundle(messages [][]byte, payload []byte) ([][]byte, error) {
+	alone := headerSize+len(payload) > maxBundle
+	for first := true; first || len(payload) > 0; first = false {
+		n, size := binary.Uvarint(payload)
+		if size <= 0 || size > 1 && payload[size-1] == 0 || n > transport.MaxMessage || n > uint64(len(payload)-size) {
+			return messages, fmt.Errorf("%w: a bundle of messages is cut short", errBad)
+		}
+		messages = append(messages, payload[size:size+int(n):size+int(n)])
+		payload = payload[size+int(n):]
+		if alone && len(payload) > 0 {
+			return messages, fmt.Errorf("%w: a bundle of messages is larger than 64 KiB", errBad)
+		}
+	}
+	return messages, nil
+}

@@ -1,0 +1,299 @@
+package tcp
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+// Both ends begin with the preface: magic, and the version of the protocol. It stays as it is in later versions.
+const (
+	magic   = "ciranda"
+	version = 1
+)
+
+func preface() []byte { return append([]byte(magic), version) }
+
+const (
+	epochSize = 8
+	proofSize = sha256.Size + epochSize
+)
+
+// A refusal is the reason for which one end of a connection turned the other away.
+type refusal struct {
+	why       string
+	there     bool // the other end's reason
+	duplicate bool // two connections at once: one is enough, and nobody is at fault
+}
+
+func (r *refusal) Error() string {
+	if r.there {
+		return "refused by the other end: " + r.why
+	}
+	return r.why
+}
+
+func refuse(err error) *refusal { return &refusal{why: err.Error()} }
+
+var (
+	errDuplicate = &refusal{why: "there is a connection already", duplicate: true}
+	errProof     = errors.New("the other end does not have this cluster's secret")
+)
+
+// isRefusal says whether a handshake failed for a reason that somebody should hear of: not for a lost connection.
+func isRefusal(err error) bool {
+	var r *refusal
+	if errors.As(err, &r) {
+		return !r.duplicate
+	}
+	var network *net.OpError // an alert of TLS looks like one
+	return errors.As(err, new(*tls.CertificateVerificationError)) || errors.As(err, new(tls.RecordHeaderError)) ||
+		errors.As(err, &network) && (network.Op == "remote error" || network.Op == "local error")
+}
+
+// A handshake is the beginning of a connection, from one end.
+//
+//	dialer   -> preface, hello
+//	acceptor -> preface, hello, proof
+//	dialer   -> proof, epoch
+//	acceptor -> welcome, epoch
+//
+// Instead of its next step either end may send a refusal. The proofs are HMACs, with the cluster's secret as key, of
+// both hellos; each hello has a fresh nonce, so no old proof is worth anything.
+type handshake struct {
+	t            *Transport
+	net          net.Conn
+	mine, theirs greeting
+	hellos       [2][]byte // the dialer's, the acceptor's
+}
+
+func (t *Transport) handshake(nc net.Conn) *handshake {
+	h := &handshake{t: t, net: nc, mine: greeting{Hello: t.config.Hello, process: t.process}}
+	if t.config.Lamport != nil {
+		h.mine.Lamport = t.config.Lamport()
+	}
+	rand.Read(h.mine.nonce[:])
+	return h
+}
+
+// dial begins a connection from this end to p. It ends with the connection in use.
+func (h *handshake) dial(p *peer) error {
+	h.hellos[0] = h.mine.append(nil)
+	if err := h.write(appendFrame(preface(), helloFrame, h.hellos[0])); err != nil {
+		return err
+	}
+	if err := h.readPreface(); err != nil {
+		return err
+	}
+	if err := h.readHello(1); err != nil {
+		return err
+	}
+	if err := h.judge(p); err != nil {
+		return h.turnAway(refuse(err))
+	}
+	proof, err := h.read(proofFrame)
+	if err != nil {
+		return err
+	}
+	if len(proof) != proofSize || !hmac.Equal(proof[:sha256.Size], h.proof("acceptor")) {
+		return h.turnAway(refuse(errProof))
+	}
+	epoch, err := p.propose(h.theirs)
+	if err != nil {
+		return h.turnAway(err)
+	}
+	defer p.proposed()
+	if err := h.write(appendFrame(nil, proofFrame, binary.BigEndian.AppendUint64(h.proof("dialer"), epoch))); err != nil {
+		return err
+	}
+	welcome, err := h.read(welcomeFrame)
+	if err != nil {
+		return err
+	}
+	if len(welcome) != epochSize {
+		return refuse(errBad)
+	}
+	h.net.SetDeadline(time.Time{})
+	c := newConn(h, p)
+	if err := p.agree(c, binary.BigEndian.Uint64(welcome)); err != nil {
+		return err // the other end finds out by itself that another connection came before
+	}
+	c.start()
+	return nil
+}
+
+// accept answers a connection from the other end.
+func (h *handshake) accept() error {
+	if err := h.readPreface(); err != nil {
+		if r, ok := err.(*refusal); ok && r != errMagic && h.write(preface()) == nil { // so that the other end can say so too
+			h.linger()
+		}
+		return err
+	}
+	if err := h.readHello(0); err != nil {
+		return err
+	}
+	h.hellos[1] = h.mine.append(nil)
+	reply := appendFrame(preface(), helloFrame, h.hellos[1])
+	p := h.t.peers[h.theirs.ID]
+	if err := h.judge(p); err != nil {
+		return h.turnAwayAfter(reply, refuse(err))
+	}
+	proof := binary.BigEndian.AppendUint64(h.proof("acceptor"), 0)
+	if err := h.write(appendFrame(reply, proofFrame, proof)); err != nil {
+		return err
+	}
+	proof, err := h.read(proofFrame)
+	if err != nil {
+		return err
+	}
+	if len(proof) != proofSize || !hmac.Equal(proof[:sha256.Size], h.proof("dialer")) {
+		return h.turnAway(refuse(errProof))
+	}
+	h.net.SetDeadline(time.Time{})
+	c := newConn(h, p)
+	if err := p.decide(c, binary.BigEndian.Uint64(proof[sha256.Size:])); err != nil {
+		return h.turnAway(err)
+	}
+	c.writeFrame(appendFrame(nil, welcomeFrame, binary.BigEndian.AppendUint64(nil, c.epoch))) // reading finds out if it fails
+	c.start()
+	return nil
+}
+
+// judge says why the other end must be turned away, if it must. p is the node that should be there.
+func (h *handshake) judge(p *peer) error {
+	if err := differ(&h.mine, &h.theirs); err != nil {
+		return err
+	}
+	if p == nil {
+		return fmt.Errorf("node %d is not known here", h.theirs.ID)
+	}
+	if p.id != h.theirs.ID {
+		return fmt.Errorf("at the address of node %d is node %d", p.id, h.theirs.ID)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.judge(h.theirs)
+}
+
+// turnAway tells the other end why it is refused.
+func (h *handshake) turnAway(why error) error { return h.turnAwayAfter(nil, why) }
+
+func (h *handshake) turnAwayAfter(reply []byte, why error) error {
+	r, ok := why.(*refusal)
+	if !ok {
+		return why
+	}
+	h.net.SetDeadline(time.Now().Add(h.t.options.HandshakeTimeout))
+	payload := []byte{0}
+	if r.duplicate {
+		payload[0] = 1
+	}
+	payload = append(payload, r.why[:min(len(r.why), maxRefusal)]...)
+	if err := h.write(appendFrame(reply, refusalFrame, payload)); err == nil {
+		h.linger()
+	}
+	return r
+}
+
+// linger waits until the other end has closed, so that it can read the refusal: a socket closed with bytes unread is
+// reset, and what it sent last may be lost.
+func (h *handshake) linger() {
+	if half, ok := h.net.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		io.CopyN(io.Discard, h.net, maxHello)
+	}
+}
+
+// proof is the HMAC of one end.
+func (h *handshake) proof(role string) []byte {
+	mac := hmac.New(sha256.New, h.t.config.Secret)
+	fmt.Fprintf(mac, "%s %s %d %d ", magic, role, len(h.hellos[0]), len(h.hellos[1]))
+	mac.Write(h.hellos[0])
+	mac.Write(h.hellos[1])
+	return mac.Sum(nil)
+}
+
+func (h *handshake) write(b []byte) error {
+	_, err := h.net.Write(b)
+	return err
+}
+
+var errMagic = &refusal{why: "the other end does not speak this protocol"}
+
+func (h *handshake) readPreface() error {
+	b := make([]byte, len(magic)+1)
+	if _, err := io.ReadFull(h.net, b); err != nil {
+		return err
+	}
+	if string(b[:len(magic)]) != magic {
+		return errMagic
+	}
+	if found := b[len(magic)]; found != version {
+		return refuse(fmt.Errorf("the versions of the protocol differ: %d here, %d there", version, found))
+	}
+	return nil
+}
+
+// readHello reads the other end's hello.
+func (h *handshake) readHello(role int) (err error) {
+	if h.hellos[role], err = h.read(helloFrame); err != nil {
+		return err
+	}
+	if h.theirs, err = parseGreeting(h.hellos[role]); err != nil {
+		return refuse(err)
+	}
+	return nil
+}
+
+// read reads a frame of a kind, or a refusal instead of it, and not one byte more.
+func (h *handshake) read(kind byte) ([]byte, error) {
+	frame := make([]byte, headerSize)
+	if _, err := io.ReadFull(h.net, frame); err != nil {
+		return nil, err
+	}
+	size, err := frameSize(frame)
+	if found := frame[firstSum-1]; err == nil && found != kind && found != refusalFrame {
+		err = fmt.Errorf("%w: found kind %d; expected %d", errBad, found, kind)
+	}
+	if err != nil {
+		return nil, refuse(err)
+	}
+	frame = append(frame, make([]byte, size-headerSize)...)
+	if _, err := io.ReadFull(h.net, frame[headerSize:]); err != nil {
+		return nil, err
+	}
+	found, payload, err := open(frame)
+	if err != nil {
+		return nil, refuse(err)
+	}
+	if found == refusalFrame {
+		return nil, refused(payload)
+	}
+	return payload, nil
+}
+
+// refused is the other end's refusal.
+func refused(payload []byte) error {
+	if len(payload) == 0 {
+		return refuse(errBad)
+	}
+	return &refusal{why: printable(payload[1:]), there: true, duplicate: payload[0] == 1}
+}
+
+// printable replaces what would disturb a terminal.
+func printable(b []byte) string {
+	text := []rune(string(b))
+	for i, r := range text {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			text[i] = '?'
+		}
+	}
+	return string(text)
+}
