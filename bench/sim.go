@@ -130,7 +130,7 @@ func round(o SimOptions, virtual time.Duration, recorder *trace.Memory) (measure
 // rolling forgets a trace once it is long, so that a round does not outgrow the memory.
 type rolling struct{ recorder *trace.Memory }
 
-const longest = 4 << 20
+const longest = 1 << 20
 
 func (r *rolling) Record(e *trace.Event) {
 	if r.recorder.Len() >= longest {

@@ -30,7 +30,7 @@ var topKeys = []string{
 // is a *Mistake.
 func Parse(name string, data []byte) (*Scenario, error) {
 	r := &reader{file: name}
-	s := &Scenario{File: name}
+	s := &Scenario{File: name, Text: string(data)}
 	at := r.scenario(s, data)
 	if r.mistake == nil {
 		s.fill(at)

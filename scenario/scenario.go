@@ -37,6 +37,7 @@ var Engines = []Engine{Sim, Local, Docker, Explore}
 // A Scenario is an experiment. What Parse gives is complete: defaults are filled in.
 type Scenario struct {
 	File  string // where it came from
+	Text  string // of the file
 	Name  string // its title; by default the file's name without folder and ending
 	About string // what to look at, for people; may be empty
 

@@ -5,8 +5,9 @@
 // with fewer faults, which [Subset] helps with.
 //
 // Every candidate is taken anew in a fresh world, and the property judges it: so what comes out did happen, step by
-// step, in the same code. A run stays inside the model in which the property was claimed: of a claim that rests on
-// timing no message is lost that was not, and no timer passed over.
+// step, in the same code. A run stays inside the model in which the property was claimed. Of a claim that rests on
+// timing single steps are not left out: a message that never comes and a timer that never fires are outside the model,
+// and a silence has effects too.
 //
 // A. Zeller, R. Hildebrandt, Simplifying and Isolating Failure-Inducing Input, IEEE TSE 28(2), 2002.
 package shrink
@@ -81,7 +82,9 @@ func (r Run) Shrink() Result {
 	}
 	taken = s.better(taken, s.cone(taken))
 	result := Result{Cone: count(taken)}
-	taken = s.singles(taken)
+	if !r.Timed {
+		taken = s.singles(taken)
+	}
 	result.Single = count(taken)
 	taken = s.better(taken, readable(taken))
 	result.Steps, result.Tried = taken.steps(), s.tried
@@ -161,10 +164,13 @@ func (s *shrinker) try(steps []world.Step) (taken, bool) {
 		sorted[i] = c.events[at]
 	}
 	witness, violated := s.Violated(sorted)
+	if !violated {
+		return done, false
+	}
 	for _, i := range witness {
 		done[c.groups[order[i]]].witness = true
 	}
-	return done, violated
+	return done, true
 }
 
 // byTime is the order of the events in time; of one moment, as they happened.
@@ -252,7 +258,7 @@ func (s *shrinker) singles(t taken) taken {
 	for progress := true; progress; {
 		progress = false
 		for i := len(t) - 1; i >= 0 && s.tried < s.Budget; i-- {
-			if i >= len(t) || !s.dispensable(t, i) {
+			if i >= len(t) || t[i].step().Do == world.End {
 				continue
 			}
 			if next, ok := s.try(slices.Concat(t[:i], t[i+1:]).steps()); ok {
@@ -261,24 +267,6 @@ func (s *shrinker) singles(t taken) taken {
 		}
 	}
 	return t
-}
-
-// dispensable says whether a run without the step is one that the property speaks of. A timed property wants every
-// message and timer of a node that goes on, so only a node's last steps and faults may go.
-func (s *shrinker) dispensable(t taken, i int) bool {
-	st := t[i].step()
-	if !s.Timed {
-		return st.Do != world.End
-	}
-	switch st.Do {
-	case world.End, world.Calm:
-		return false
-	case world.Deliver, world.Fire:
-		who := actor(st)
-		return !slices.ContainsFunc(t[i+1:], func(g *group) bool { return actor(g.step()) == who })
-	default:
-		return true
-	}
 }
 
 // readable reorders steps that do not depend on one another, so that each node goes on as long as it can. Steps keep

@@ -104,7 +104,7 @@ func New(cfg Config) (*Sim, error) {
 	if cfg.Queue == 0 {
 		cfg.Queue = 10_000
 	}
-	s := &Sim{cfg: cfg, links: map[link]network.Link{}, arrived: map[link]time.Duration{}, chosen: map[link][2]protocol.Incarnation{}}
+	s := &Sim{cfg: cfg, queue: newQueue(cfg.World.Nodes), links: map[link]network.Link{}, arrived: map[link]time.Duration{}, chosen: map[link][2]protocol.Incarnation{}}
 	w, err := world.New(cfg.World, s)
 	if err != nil {
 		return nil, err
@@ -133,11 +133,7 @@ func (s *Sim) OnLeave(f func(protocol.ID, protocol.Event)) { s.onLeave = f }
 // Run runs to the end of the duration, or until the configuration's Halt. The error is a [*world.Cheat] or a panic of
 // a handler.
 func (s *Sim) Run() (result Result, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			result, err = s.result, fmt.Errorf("sim: seed %d at %s: %v\n%s", s.cfg.Seed, s.now, p, debug.Stack())
-		}
-	}()
+	defer s.rescue(&result, &err)
 	for _, id := range s.w.Group() {
 		s.w.Start(id)
 	}
@@ -147,6 +143,17 @@ func (s *Sim) Run() (result Result, err error) {
 	if s.cfg.Calm > 0 {
 		s.queue.push(s.cfg.Calm, entry{kind: calm})
 	}
+	return s.finish()
+}
+
+// Continue goes on with a run that has ended, up to a later moment. The trace then has more than one end.
+func (s *Sim) Continue(until time.Duration) (result Result, err error) {
+	defer s.rescue(&result, &err)
+	s.cfg.Duration = until
+	return s.finish()
+}
+
+func (s *Sim) finish() (Result, error) {
 	s.loop()
 	s.w.End()
 	s.result.Elapsed = s.now
@@ -154,14 +161,21 @@ func (s *Sim) Run() (result Result, err error) {
 	return s.result, s.w.Err()
 }
 
+// rescue makes an error of a handler's panic.
+func (s *Sim) rescue(result *Result, err *error) {
+	if p := recover(); p != nil {
+		*result, *err = s.result, fmt.Errorf("sim: seed %d at %s: %v\n%s", s.cfg.Seed, s.now, p, debug.Stack())
+	}
+}
+
 func (s *Sim) loop() {
 	for s.queue.len() > 0 {
-		e := s.queue.pop()
-		if e.at > s.cfg.Duration {
+		if s.queue.peek() > s.cfg.Duration {
 			s.now = s.cfg.Duration
 			s.w.SetNow(s.now)
 			return
 		}
+		e := s.queue.pop()
 		s.now = e.at
 		s.w.SetNow(e.at)
 		s.handle(e)
@@ -296,15 +310,14 @@ func (s *Sim) Sent(ref world.FlightRef) {
 
 // afterMessages is a moment not before at and after the arrival of all messages of the closed connection.
 func (s *Sim) afterMessages(closed *world.Flight, at time.Duration) time.Duration {
-	for i := range s.queue.entries {
-		e := &s.queue.entries[i]
+	s.queue.each(func(e *entry) {
 		if e.kind != deliver {
-			continue
+			return
 		}
 		if f := s.w.Flight(world.FlightRef(e.ref)); f.From == closed.From && f.To == closed.To {
 			at = max(at, e.at+1)
 		}
-	}
+	})
 	return at
 }
 
