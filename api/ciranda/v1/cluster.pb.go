@@ -556,7 +556,7 @@ type Fault struct {
 	//	*Fault_Isolate_
 	//	*Fault_Cut_
 	//	*Fault_Link_
-	//	*Fault_Reset_
+	//	*Fault_ResetLinks
 	//	*Fault_Disk_
 	Kind          isFault_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
@@ -636,10 +636,10 @@ func (x *Fault) GetLink() *Fault_Link {
 	return nil
 }
 
-func (x *Fault) GetReset_() *Fault_Reset {
+func (x *Fault) GetResetLinks() *Fault_Reset {
 	if x != nil {
-		if x, ok := x.Kind.(*Fault_Reset_); ok {
-			return x.Reset_
+		if x, ok := x.Kind.(*Fault_ResetLinks); ok {
+			return x.ResetLinks
 		}
 	}
 	return nil
@@ -674,8 +674,8 @@ type Fault_Link_ struct {
 	Link *Fault_Link `protobuf:"bytes,4,opt,name=link,proto3,oneof"`
 }
 
-type Fault_Reset_ struct {
-	Reset_ *Fault_Reset `protobuf:"bytes,5,opt,name=reset,proto3,oneof"`
+type Fault_ResetLinks struct {
+	ResetLinks *Fault_Reset `protobuf:"bytes,5,opt,name=reset_links,json=resetLinks,proto3,oneof"`
 }
 
 type Fault_Disk_ struct {
@@ -690,7 +690,7 @@ func (*Fault_Cut_) isFault_Kind() {}
 
 func (*Fault_Link_) isFault_Kind() {}
 
-func (*Fault_Reset_) isFault_Kind() {}
+func (*Fault_ResetLinks) isFault_Kind() {}
 
 func (*Fault_Disk_) isFault_Kind() {}
 
@@ -1473,13 +1473,14 @@ const file_ciranda_v1_cluster_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\tR\x04node\"=\n" +
 	"\rElectResponse\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
-	"\acounter\x18\x02 \x01(\x04R\acounter\"\xc9\x05\n" +
+	"\acounter\x18\x02 \x01(\x04R\acounter\"\xd4\x05\n" +
 	"\x05Fault\x12;\n" +
 	"\tpartition\x18\x01 \x01(\v2\x1b.ciranda.v1.Fault.PartitionH\x00R\tpartition\x125\n" +
 	"\aisolate\x18\x02 \x01(\v2\x19.ciranda.v1.Fault.IsolateH\x00R\aisolate\x12)\n" +
 	"\x03cut\x18\x03 \x01(\v2\x15.ciranda.v1.Fault.CutH\x00R\x03cut\x12,\n" +
-	"\x04link\x18\x04 \x01(\v2\x16.ciranda.v1.Fault.LinkH\x00R\x04link\x12/\n" +
-	"\x05reset\x18\x05 \x01(\v2\x17.ciranda.v1.Fault.ResetH\x00R\x05reset\x12,\n" +
+	"\x04link\x18\x04 \x01(\v2\x16.ciranda.v1.Fault.LinkH\x00R\x04link\x12:\n" +
+	"\vreset_links\x18\x05 \x01(\v2\x17.ciranda.v1.Fault.ResetH\x00R\n" +
+	"resetLinks\x12,\n" +
 	"\x04disk\x18\x06 \x01(\v2\x16.ciranda.v1.Fault.DiskH\x00R\x04disk\x1a!\n" +
 	"\tPartition\x12\x14\n" +
 	"\x05sides\x18\x01 \x03(\tR\x05sides\x1a\x1f\n" +
@@ -1587,7 +1588,7 @@ var file_ciranda_v1_cluster_proto_depIdxs = []int32{
 	16, // 5: ciranda.v1.Fault.isolate:type_name -> ciranda.v1.Fault.Isolate
 	17, // 6: ciranda.v1.Fault.cut:type_name -> ciranda.v1.Fault.Cut
 	18, // 7: ciranda.v1.Fault.link:type_name -> ciranda.v1.Fault.Link
-	19, // 8: ciranda.v1.Fault.reset:type_name -> ciranda.v1.Fault.Reset
+	19, // 8: ciranda.v1.Fault.reset_links:type_name -> ciranda.v1.Fault.Reset
 	20, // 9: ciranda.v1.Fault.disk:type_name -> ciranda.v1.Fault.Disk
 	7,  // 10: ciranda.v1.SetFaultRequest.fault:type_name -> ciranda.v1.Fault
 	14, // 11: ciranda.v1.WatchResponse.events:type_name -> ciranda.v1.Event
@@ -1618,7 +1619,7 @@ func file_ciranda_v1_cluster_proto_init() {
 		(*Fault_Isolate_)(nil),
 		(*Fault_Cut_)(nil),
 		(*Fault_Link_)(nil),
-		(*Fault_Reset_)(nil),
+		(*Fault_ResetLinks)(nil),
 		(*Fault_Disk_)(nil),
 	}
 	file_ciranda_v1_cluster_proto_msgTypes[17].OneofWrappers = []any{}

@@ -1,0 +1,251 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ciranda.dev/api"
+	cirandav1 "ciranda.dev/api/ciranda/v1"
+	"ciranda.dev/engine/network"
+)
+
+func newFault() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "fault",
+		Short: "Break things, and heal them",
+		Long: "Fault disturbs a running cluster. NODES are numbers such as 3 or 1,2, or all, leader, or last (killed).\n" +
+			"A LINK is one direction: 1->5 (in quotes, for the shell), 1,2->5, or all.",
+		Example: "  ciranda fault kill leader\n  ciranda fault partition 1,2/3,4,5\n  ciranda fault heal",
+		Args:    unknownCommand,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	for _, a := range processFaults {
+		cmd.AddCommand(a.command())
+	}
+	for _, f := range networkFaults {
+		cmd.AddCommand(f.command())
+	}
+	cmd.AddCommand(newHeal())
+	return cmd
+}
+
+// A processFault acts on the processes of nodes.
+type processFault struct {
+	name, short, done string
+	do                func(context.Context, *api.Client, string) ([]uint32, error)
+}
+
+var processFaults = []processFault{
+	{"kill", "End processes without notice", "killed", func(ctx context.Context, c *api.Client, nodes string) ([]uint32, error) {
+		r, err := c.Supervisor.Kill(ctx, &cirandav1.KillRequest{Nodes: nodes})
+		return r.GetNodes(), err
+	}},
+	{"pause", "Make processes stand still", "paused", func(ctx context.Context, c *api.Client, nodes string) ([]uint32, error) {
+		r, err := c.Supervisor.Pause(ctx, &cirandav1.PauseRequest{Nodes: nodes})
+		return r.GetNodes(), err
+	}},
+	{"resume", "Let paused processes go on", "resumed", func(ctx context.Context, c *api.Client, nodes string) ([]uint32, error) {
+		r, err := c.Supervisor.Resume(ctx, &cirandav1.ResumeRequest{Nodes: nodes})
+		return r.GetNodes(), err
+	}},
+	{"restart", "Start nodes again, on what they have stored", "restarted", func(ctx context.Context, c *api.Client, nodes string) ([]uint32, error) {
+		r, err := c.Supervisor.Restart(ctx, &cirandav1.RestartRequest{Nodes: nodes})
+		return r.GetNodes(), err
+	}},
+	{"replace", "Start nodes again, on empty disks", "replaced", func(ctx context.Context, c *api.Client, nodes string) ([]uint32, error) {
+		r, err := c.Supervisor.Restart(ctx, &cirandav1.RestartRequest{Nodes: nodes, LoseDisk: true})
+		return r.GetNodes(), err
+	}},
+}
+
+func (p processFault) command() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use: p.name + " NODES", Short: p.short, Example: "  ciranda fault " + p.name + " 3",
+		Args: arguments(1, 1, "nodes such as 3, 1,2, leader, last or all"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return t.with(cmd.Context(), func(ctx context.Context, c *api.Client) error {
+				nodes, err := p.do(ctx, c, args[0])
+				if err != nil {
+					return err
+				}
+				return show(cmd, actJSON{p.done, nodes}, func(w io.Writer) { fmt.Fprintf(w, "%s node %s\n", p.done, numbers(nodes)) })
+			})
+		},
+	}
+	t.flags(cmd)
+	return cmd
+}
+
+// actJSON is the object of fault kill, pause, resume, restart and replace with -o json.
+type actJSON struct {
+	Done  string   `json:"done"` // killed, paused, resumed, restarted or replaced
+	Nodes []uint32 `json:"nodes"`
+}
+
+// A networkFault disturbs links or disks.
+type networkFault struct {
+	use, short, example string
+	least, most         int
+	expected            string
+	read                func(args []string) (*cirandav1.Fault, error)
+}
+
+var networkFaults = []networkFault{
+	{"partition SIDES", "Cut all links between sides", "1,2/3,4,5", 1, 1, "the sides, such as 1,2/3,4,5", readPartition},
+	{"isolate NODES", "Cut all links of nodes", "leader", 1, 1, "nodes such as 3 or leader", readIsolate},
+	{"cut LINK", "Stop one direction", `"1->5"`, 1, 2, `a link, such as "1->5"`, readCut},
+	{"delay [LINK] TIME", "Make messages slow: 5ms, 1ms..20ms, or \"exp 5ms\"", `"1->5" 50ms..200ms`, 1, 2, "perhaps a link, and a time", readDelay},
+	{"lose [LINK] SHARE", "Lose messages", `"1->5" 20%`, 1, 2, "perhaps a link, and a share such as 20%", readLose},
+	{"duplicate [LINK] SHARE", "Deliver messages twice", "all 5%", 1, 2, "perhaps a link, and a share such as 5%", readDuplicate},
+	{"reset NODES NODES", "Break connections once; both ends live", "1 5", 2, 2, "two nodes", readReset},
+	{"disk NODES stall|TIME", "Stall disks, or make every sync take longer", "leader stall", 2, 2, "nodes, and stall or a time", readDisk},
+}
+
+func (f networkFault) command() *cobra.Command {
+	var t target
+	name, _, _ := strings.Cut(f.use, " ")
+	cmd := &cobra.Command{
+		Use: f.use, Short: f.short, Example: "  ciranda fault " + name + " " + f.example,
+		Args: arguments(f.least, f.most, f.expected),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			fault, err := f.read(args)
+			if err != nil {
+				return err
+			}
+			return t.with(cmd.Context(), func(ctx context.Context, c *api.Client) error {
+				r, err := c.Cluster.SetFault(ctx, &cirandav1.SetFaultRequest{Fault: fault})
+				if err != nil {
+					return err
+				}
+				return show(cmd, map[string]string{"fault": r.GetText()}, func(w io.Writer) { fmt.Fprintln(w, r.GetText()) })
+			})
+		},
+	}
+	t.flags(cmd)
+	return cmd
+}
+
+func readPartition(args []string) (*cirandav1.Fault, error) {
+	sides := strings.Split(args[0], "/")
+	return &cirandav1.Fault{Kind: &cirandav1.Fault_Partition_{Partition: &cirandav1.Fault_Partition{Sides: sides}}}, nil
+}
+
+func readIsolate(args []string) (*cirandav1.Fault, error) {
+	return &cirandav1.Fault{Kind: &cirandav1.Fault_Isolate_{Isolate: &cirandav1.Fault_Isolate{Nodes: args[0]}}}, nil
+}
+
+func readCut(args []string) (*cirandav1.Fault, error) {
+	from, to, err := readLink(strings.Join(args, "->"))
+	return &cirandav1.Fault{Kind: &cirandav1.Fault_Cut_{Cut: &cirandav1.Fault_Cut{From: from, To: to}}}, err
+}
+
+func readDelay(args []string) (*cirandav1.Fault, error) {
+	l, value, err := linkAndValue(args)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := network.ParseDelay(value); err != nil {
+		return nil, mistake{"delay: " + err.Error(), ""}
+	}
+	l.Delay = &value
+	return &cirandav1.Fault{Kind: &cirandav1.Fault_Link_{Link: l}}, nil
+}
+
+func readLose(args []string) (*cirandav1.Fault, error) {
+	return readShare(args, func(l *cirandav1.Fault_Link, share *float64) { l.Loss = share })
+}
+
+func readDuplicate(args []string) (*cirandav1.Fault, error) {
+	return readShare(args, func(l *cirandav1.Fault_Link, share *float64) { l.Duplicate = share })
+}
+
+func readShare(args []string, set func(*cirandav1.Fault_Link, *float64)) (*cirandav1.Fault, error) {
+	l, value, err := linkAndValue(args)
+	if err != nil {
+		return nil, err
+	}
+	share, err := network.ParsePercent(value)
+	if err != nil {
+		return nil, mistake{err.Error(), ""}
+	}
+	set(l, &share)
+	return &cirandav1.Fault{Kind: &cirandav1.Fault_Link_{Link: l}}, nil
+}
+
+func readReset(args []string) (*cirandav1.Fault, error) {
+	return &cirandav1.Fault{Kind: &cirandav1.Fault_ResetLinks{ResetLinks: &cirandav1.Fault_Reset{From: args[0], To: args[1]}}}, nil
+}
+
+func readDisk(args []string) (*cirandav1.Fault, error) {
+	d := &cirandav1.Fault_Disk{Nodes: args[0], Stall: args[1] == "stall"}
+	if !d.Stall {
+		slow, err := time.ParseDuration(args[1])
+		if err != nil || slow < time.Millisecond || slow > time.Minute {
+			return nil, mistake{fmt.Sprintf("found %q; expected stall, or a time from 1ms to 1m", args[1]), ""}
+		}
+		d.SlowMs = uint32(slow.Milliseconds())
+	}
+	return &cirandav1.Fault{Kind: &cirandav1.Fault_Disk_{Disk: d}}, nil
+}
+
+// linkAndValue reads "LINK VALUE" or "VALUE", which is for all links.
+func linkAndValue(args []string) (*cirandav1.Fault_Link, string, error) {
+	if len(args) == 1 || args[0] == "all" {
+		return &cirandav1.Fault_Link{}, args[len(args)-1], nil
+	}
+	from, to, err := readLink(args[0])
+	return &cirandav1.Fault_Link{From: from, To: to}, args[1], err
+}
+
+// readLink reads "1->5".
+func readLink(text string) (from, to string, err error) {
+	from, to, ok := strings.Cut(text, "->")
+	if ok {
+		return strings.TrimSpace(from), strings.TrimSpace(to), nil
+	}
+	hint := ""
+	if strings.HasSuffix(text, "-") {
+		hint = "the shell takes > for itself: put the link in quotes"
+	}
+	return "", "", mistake{fmt.Sprintf("found the link %q; expected one such as 1->5", text), hint}
+}
+
+func newHeal() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use: "heal [all]", Short: "End all faults of links and disks",
+		Long:    "Heal makes all links and disks whole. Paused nodes stay paused and dead ones dead.",
+		Example: "  ciranda fault heal",
+		Args:    arguments(0, 1, "all or nothing"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && args[0] != "all" {
+				return mistake{fmt.Sprintf("found %q; expected all or nothing", args[0]), ""}
+			}
+			return t.with(cmd.Context(), func(ctx context.Context, c *api.Client) error {
+				r, err := c.Cluster.Heal(ctx, &cirandav1.HealRequest{})
+				if err != nil {
+					return err
+				}
+				healed := append([]string{}, r.GetEnded()...)
+				return show(cmd, map[string][]string{"healed": healed}, func(w io.Writer) { writeHealed(w, healed) })
+			})
+		},
+	}
+	t.flags(cmd)
+	return cmd
+}
+
+func writeHealed(w io.Writer, healed []string) {
+	if len(healed) == 0 {
+		fmt.Fprintln(w, "there was nothing to heal")
+	}
+	for _, h := range healed {
+		fmt.Fprintln(w, "healed:", h)
+	}
+}

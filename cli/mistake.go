@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// A mistake is an error of the user: exit status 2.
+type mistake struct{ text, hint string }
+
+func (m mistake) Error() string { return m.text }
+
+// oneLine keeps an error on its line.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// unknownCommand refuses what follows a command that only holds others.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	kind := "command"
+	if cmd.HasParent() {
+		kind = cmd.Name()
+	}
+	return mistake{fmt.Sprintf("unknown %s %q", kind, args[0]), didYouMean(args[0], names, cmd.CommandPath()+" --help lists them")}
+}
+
+// unknownFlag explains an error of the flags.
+func unknownFlag(cmd *cobra.Command, err error) error {
+	hint := cmd.CommandPath() + " --help lists the flags"
+	if typed, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+		hint = didYouMean("--"+typed, names, hint)
+	}
+	return mistake{err.Error(), hint}
+}
+
+// arguments checks their number, and says what was expected.
+func arguments(least, most int, expected string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || most >= 0 && len(args) > most {
+			return mistake{fmt.Sprintf("%s: found %d arguments; expected %s", cmd.CommandPath(), len(args), expected),
+				"for example:" + firstLine(cmd.Example)}
+		}
+		return nil
+	}
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return " " + strings.TrimSpace(line)
+}
+
+// didYouMean is a hint at the word that is nearest to what was typed, or another hint if none is near.
+func didYouMean(typed string, words []string, otherwise string) string {
+	best, least := "", 1+len(typed)/3
+	for _, w := range words {
+		if d := distance(typed, w); d <= least {
+			best, least = w, d-1
+		}
+	}
+	if best == "" {
+		return otherwise
+	}
+	return fmt.Sprintf("did you mean %q?", best)
+}
+
+// distance counts the letters to insert, delete, replace or swap with their neighbour to make b of a (the restricted
+// Damerau-Levenshtein distance).
+func distance(a, b string) int {
+	var before, last []int
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before, last, row = last, row, make([]int, len(b)+1)
+		row[0] = i + 1
+		for j := range len(b) {
+			same := 1
+			if a[i] == b[j] {
+				same = 0
+			}
+			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+same)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+	}
+	return row[len(b)]
+}

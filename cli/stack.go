@@ -1,0 +1,23 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ciranda.dev/cluster"
+	"ciranda.dev/stacks"
+)
+
+// stackFlags let a command say what nodes run.
+func stackFlags(cmd *cobra.Command, s *cluster.Shape) {
+	cmd.Flags().StringVar(&s.Election, "election", "", "one of "+strings.Join(stacks.Elections, ", ")+" (default "+stacks.Elections[0]+")")
+	cmd.Flags().StringVar(&s.Detector, "detector", "", "one of "+strings.Join(stacks.Detectors, ", ")+" (default "+stacks.Detectors[0]+")")
+	cmd.Flags().StringVar(&s.Profile, "profile", "", "a set of timeouts: "+strings.Join(stacks.ProfileNames(), ", ")+" (default "+stacks.Local.Name+")")
+	complete := func(name string, words []string) {
+		cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	}
+	complete("election", stacks.Elections)
+	complete("detector", stacks.Detectors)
+	complete("profile", stacks.ProfileNames())
+}

@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"ciranda.dev/api"
+	cirandav1 "ciranda.dev/api/ciranda/v1"
+	"ciranda.dev/cluster"
+)
+
+func newStatus() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "Who is alive, who leads, and why nobody does",
+		Example: "  ciranda status\n  ciranda status -o json | jq .leader",
+		Args:    arguments(0, 0, "none"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return t.with(cmd.Context(), func(ctx context.Context, c *api.Client) error {
+				s, err := c.Cluster.Status(ctx, &cirandav1.StatusRequest{})
+				if err != nil {
+					return err
+				}
+				return show(cmd, statusOf(s), func(w io.Writer) { writeStatus(w, s) })
+			})
+		},
+	}
+	t.flags(cmd)
+	return cmd
+}
+
+// clusterJSON is the object of status -o json. What is absent is null.
+type clusterJSON struct {
+	Cluster       string     `json:"cluster"`
+	Insecure      bool       `json:"insecure"`
+	Leader        *uint32    `json:"leader"`
+	Term          *termJSON  `json:"term"`
+	WhyNoLeader   *string    `json:"why_no_leader"`
+	Nodes         []nodeJSON `json:"nodes"`
+	Faults        []string   `json:"faults"`
+	Stack         string     `json:"stack"`
+	SupervisorPID *uint32    `json:"supervisor_pid"`
+}
+
+type termJSON struct {
+	Counter uint64 `json:"counter"`
+	Leader  uint32 `json:"leader"`
+}
+
+type nodeJSON struct {
+	ID          uint32    `json:"id"`
+	State       string    `json:"state"` // up, down or paused
+	PeerAddress *string   `json:"peer_address"`
+	GRPCAddress *string   `json:"grpc_address"`
+	HTTPAddress *string   `json:"http_address"`
+	PID         *uint32   `json:"pid"`
+	Incarnation *uint32   `json:"incarnation"`
+	Leader      *uint32   `json:"leader"`
+	Term        *termJSON `json:"term"`
+	LeaderLost  bool      `json:"leader_lost"`
+	Lamport     *uint64   `json:"lamport"`
+	Suspects    []uint32  `json:"suspects"`
+	Phase       *string   `json:"phase"`
+	Problem     *string   `json:"problem"`
+	Refused     uint64    `json:"refused"`
+}
+
+// orNull is nil for a zero value.
+func orNull[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+func termOf(t *cirandav1.Term) *termJSON {
+	if t.GetCounter() == 0 {
+		return nil
+	}
+	return &termJSON{t.GetCounter(), t.GetLeader()}
+}
+
+func statusOf(s *cirandav1.StatusResponse) clusterJSON {
+	c := clusterJSON{
+		Cluster: s.GetCluster(), Insecure: s.GetInsecure(), Leader: orNull(s.GetLeader()), Term: termOf(s.GetTerm()),
+		WhyNoLeader: orNull(s.GetWhyNoLeader()), Nodes: []nodeJSON{}, Faults: append([]string{}, s.GetFaults()...),
+		Stack: s.GetStack(), SupervisorPID: orNull(s.GetSupervisorPid()),
+	}
+	for _, n := range s.GetNodes() {
+		c.Nodes = append(c.Nodes, nodeJSON{
+			ID: n.GetId(), State: cluster.StateName(n.GetState()),
+			PeerAddress: orNull(n.GetPeerAddress()), GRPCAddress: orNull(n.GetGrpcAddress()), HTTPAddress: orNull(n.GetHttpAddress()),
+			PID: orNull(n.GetPid()), Incarnation: orNull(n.GetIncarnation()), Leader: orNull(n.GetLeader()),
+			Term: termOf(n.GetTerm()), LeaderLost: n.GetLeaderLost(), Lamport: orNull(n.GetLamport()),
+			Suspects: append([]uint32{}, n.GetSuspects()...), Phase: orNull(n.GetPhase()), Problem: orNull(n.GetProblem()),
+			Refused: n.GetRefused(),
+		})
+	}
+	return c
+}
+
+// writeStatus prints a status for people.
+func writeStatus(w io.Writer, s *cirandav1.StatusResponse) {
+	fmt.Fprintf(w, "%s: %s\n", s.GetCluster(), leaderWords(s))
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NODE\tSTATE\tLEADER\tTERM\tSUSPECTS\tLAMPORT\tLIFE\tPID\tPEERS\tGRPC\tHTTP")
+	for _, n := range s.GetNodes() {
+		fmt.Fprintln(table, strings.Join([]string{
+			number(n.GetId()), cluster.StateName(n.GetState()), leaderCell(n), termCell(n.GetTerm()), suspectsCell(n),
+			number(n.GetLamport()), number(n.GetIncarnation()), number(n.GetPid()),
+			n.GetPeerAddress(), n.GetGrpcAddress(), n.GetHttpAddress(),
+		}, "\t"))
+	}
+	table.Flush()
+	for _, n := range s.GetNodes() {
+		if n.GetProblem() != "" {
+			fmt.Fprintf(w, "node %d: %s\n", n.GetId(), n.GetProblem())
+		}
+	}
+	for _, f := range s.GetFaults() {
+		fmt.Fprintf(w, "fault: %s\n", f)
+	}
+	if s.GetInsecure() {
+		fmt.Fprintln(w, "Traffic is not encrypted.")
+	}
+}
+
+func leaderWords(s *cirandav1.StatusResponse) string {
+	switch {
+	case s.GetLeader() == 0:
+		return "no leader: " + s.GetWhyNoLeader()
+	case s.GetTerm() == nil:
+		return fmt.Sprintf("node %d leads", s.GetLeader())
+	default:
+		return fmt.Sprintf("node %d leads (term %s)", s.GetLeader(), termCell(s.GetTerm()))
+	}
+}
+
+// number prints a number, and what is unknown as a dash.
+func number[T uint32 | uint64](n T) string {
+	if n == 0 {
+		return "-"
+	}
+	return strconv.FormatUint(uint64(n), 10)
+}
+
+func leaderCell(n *cirandav1.NodeStatus) string {
+	if n.GetLeaderLost() {
+		return number(n.GetLeader()) + " (lost)"
+	}
+	return number(n.GetLeader())
+}
+
+func termCell(t *cirandav1.Term) string {
+	if t.GetCounter() == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d.%d", t.GetCounter(), t.GetLeader())
+}
+
+func suspectsCell(n *cirandav1.NodeStatus) string {
+	if len(n.GetSuspects()) == 0 {
+		return "-"
+	}
+	return numbers(n.GetSuspects())
+}
+
+func numbers(ids []uint32) string {
+	words := make([]string, len(ids))
+	for i, id := range ids {
+		words[i] = number(id)
+	}
+	return strings.Join(words, ",")
+}

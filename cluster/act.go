@@ -1,0 +1,314 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"ciranda.dev/api"
+	cirandav1 "ciranda.dev/api/ciranda/v1"
+	"ciranda.dev/node"
+	"ciranda.dev/protocol"
+	"ciranda.dev/trace"
+)
+
+// The acts on one node. Their callers hold s.acting.
+
+// start starts a node that is down and waits until it answers and knows what the others were told.
+func (s *Supervisor) start(ctx context.Context, slot *slot, forget bool) error {
+	client, err := api.Dial(s.address(slot.id, grpcPort), s.token)
+	if err != nil {
+		return err
+	}
+	p, err := s.spawner.spawn(s.program, s.arguments(slot.id, forget), s.logPath(slot.id))
+	if err != nil {
+		client.Close()
+		return err
+	}
+	s.mu.Lock()
+	slot.process, slot.client, slot.problem = p, client, "it is starting"
+	s.mu.Unlock()
+	go s.watch(slot, p)
+	answer, err := s.awaitAnswer(ctx, slot, p, client)
+	if err != nil {
+		p.kill()
+		s.release(slot, p)
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slot.process == p {
+		slot.state, slot.problem = cirandav1.NodeState_NODE_STATE_UP, ""
+		slot.life = protocol.Incarnation(answer.GetStatus().GetIncarnation())
+	}
+	return nil
+}
+
+// awaitAnswer waits until a new process answers, and tells it what happens to messages on each link.
+func (s *Supervisor) awaitAnswer(ctx context.Context, slot *slot, p *process, c *api.Client) (*cirandav1.DescribeResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	go func() {
+		select {
+		case <-p.ended:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	answer, err := c.Node.Describe(ctx, &cirandav1.DescribeRequest{}, grpc.WaitForReady(true))
+	if err == nil {
+		err = s.group.CatchUp(ctx, node.Member{Known: &cirandav1.NodeStatus{Id: uint32(slot.id)}, Client: c})
+	}
+	if err != nil && p.gone() {
+		return nil, failure("ciranda logs "+slot.id.String()+" has more", "node %d did not start: %s", slot.id, s.lastWords(slot.id, p))
+	}
+	if err != nil {
+		return nil, failure("ciranda logs "+slot.id.String()+" has more", "node %d does not answer: %v", slot.id, err)
+	}
+	return answer, nil
+}
+
+// arguments are those of a node's process.
+func (s *Supervisor) arguments(id protocol.ID, forget bool) []string {
+	var peers []string
+	for _, slot := range s.slots {
+		peers = append(peers, slot.id.String()+"="+s.address(slot.id, peerPort))
+	}
+	args := []string{"node", "--until-stdin-ends", "--cluster", s.cfg.Name, "--id", id.String(),
+		"--peers", strings.Join(peers, ","), "--grpc", s.address(id, grpcPort), "--http", s.address(id, httpPort),
+		"--dir", filepath.Join(s.dir, nodesDir, id.String()), "--token-file", filepath.Join(s.dir, tokenFile),
+		"--election", s.shape.Election, "--detector", s.shape.Detector, "--profile", s.shape.Profile}
+	if s.cfg.Level != "" {
+		args = append(args, "--level", s.cfg.Level)
+	}
+	if forget {
+		args = append(args, "--forget")
+	}
+	return args
+}
+
+// watch notes the end of a process, expected or not.
+func (s *Supervisor) watch(slot *slot, p *process) {
+	<-p.ended
+	if at := node.Monotonic(); s.release(slot, p) {
+		s.note(trace.Crash, slot, at)
+	}
+}
+
+// release makes a slot that of a node without a process, if it still has this one, and says whether its end is a
+// surprise.
+func (s *Supervisor) release(slot *slot, p *process) (surprise bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slot.process != p {
+		return false
+	}
+	if surprise = slot.state != cirandav1.NodeState_NODE_STATE_DOWN; surprise {
+		slot.problem = "it ended by itself: " + s.lastWords(slot.id, p)
+		s.log.Error("a node ended by itself", "node", slot.id, "why", slot.problem)
+	}
+	slot.client.Close()
+	slot.process, slot.client, slot.state = nil, nil, cirandav1.NodeState_NODE_STATE_DOWN
+	return surprise
+}
+
+// end ends the process of a node in some way, so that it is no surprise. It is false if there is none.
+func (s *Supervisor) end(slot *slot, how func(p *process, state cirandav1.NodeState) error) (bool, error) {
+	s.mu.Lock()
+	p, state := slot.process, slot.state
+	slot.state, slot.problem = cirandav1.NodeState_NODE_STATE_DOWN, ""
+	s.mu.Unlock()
+	if p == nil {
+		return false, nil
+	}
+	err := how(p, state)
+	if p.gone() {
+		s.release(slot, p)
+	}
+	s.group.Forget(slot.id)
+	return true, err
+}
+
+// kill ends a node without notice.
+func (s *Supervisor) kill(slot *slot) error {
+	found, err := s.end(slot, func(p *process, _ cirandav1.NodeState) error {
+		s.mu.Lock()
+		s.last = slot.id
+		s.mu.Unlock()
+		s.note(trace.Crash, slot, node.Monotonic())
+		return p.kill()
+	})
+	if !found {
+		return api.Failed("ciranda fault restart "+slot.id.String()+" starts it", "node %d is down already", slot.id)
+	}
+	return err
+}
+
+// stop ends a node in good order. One that stands still cannot do that and is killed.
+func (s *Supervisor) stop(slot *slot) error {
+	_, err := s.end(slot, func(p *process, state cirandav1.NodeState) error {
+		if state == cirandav1.NodeState_NODE_STATE_UP {
+			return p.stop(stopTime)
+		}
+		s.note(trace.Crash, slot, node.Monotonic())
+		return p.kill()
+	})
+	return err
+}
+
+// pause makes a node stand still.
+func (s *Supervisor) pause(ctx context.Context, slot *slot) error {
+	p, client, err := s.in(slot, cirandav1.NodeState_NODE_STATE_UP)
+	if err != nil {
+		return err
+	}
+	at := node.Monotonic()
+	if canPause {
+		err = p.pause()
+	} else {
+		_, err = client.Node.Freeze(ctx, &cirandav1.FreezeRequest{Frozen: true})
+	}
+	if err == nil {
+		s.become(slot, p, cirandav1.NodeState_NODE_STATE_PAUSED)
+		s.seen(trace.Pause, slot, at)
+	}
+	return err
+}
+
+// resume lets a paused node go on.
+func (s *Supervisor) resume(ctx context.Context, slot *slot) error {
+	p, client, err := s.in(slot, cirandav1.NodeState_NODE_STATE_PAUSED)
+	if err != nil {
+		return err
+	}
+	at := node.Monotonic()
+	if canPause {
+		err = p.resume()
+	} else {
+		_, err = client.Node.Freeze(ctx, &cirandav1.FreezeRequest{})
+	}
+	if err != nil {
+		return err
+	}
+	s.become(slot, p, cirandav1.NodeState_NODE_STATE_UP)
+	s.seen(trace.Resume, slot, at)
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	return s.group.CatchUp(ctx, node.Member{Known: &cirandav1.NodeStatus{Id: uint32(slot.id)}, Client: client})
+}
+
+// seen notes what a process that stands still cannot tell itself. One that is frozen from within can.
+func (s *Supervisor) seen(k trace.Kind, slot *slot, at int64) {
+	if canPause {
+		s.note(k, slot, at)
+	}
+}
+
+// in gives the process of a slot that is in a state, or says that it is in another.
+func (s *Supervisor) in(slot *slot, want cirandav1.NodeState) (*process, *api.Client, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slot.state != want {
+		return nil, nil, api.Failed("", "node %d is %s, not %s", slot.id, StateName(slot.state), StateName(want))
+	}
+	return slot.process, slot.client, nil
+}
+
+func (s *Supervisor) become(slot *slot, p *process, state cirandav1.NodeState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slot.process == p {
+		slot.state = state
+	}
+}
+
+// StateName is the word for a state: up, down or paused.
+func StateName(s cirandav1.NodeState) string {
+	switch s {
+	case cirandav1.NodeState_NODE_STATE_UP:
+		return "up"
+	case cirandav1.NodeState_NODE_STATE_PAUSED:
+		return "paused"
+	default:
+		return "down"
+	}
+}
+
+// lastWords is what a process that ended said last, or else how it ended.
+func (s *Supervisor) lastWords(id protocol.ID, p *process) string {
+	lines, err := tail(s.logPath(id), 2) // an error and perhaps a hint
+	for _, line := range lines {
+		if text, ok := strings.CutPrefix(line, "ciranda: error: "); ok && err == nil && !p.cmd.ProcessState.Success() {
+			return text
+		}
+	}
+	return fmt.Sprint(p.cmd.ProcessState)
+}
+
+func (s *Supervisor) logPath(id protocol.ID) string { return logPath(s.dir, id) }
+
+// patience is how long an act on several nodes may take in all.
+const patience = 2 * startTime
+
+// act does something to each node that the words of a request stand for, one after the other.
+func (s *Supervisor) act(ctx context.Context, text string, do func(context.Context, *slot) error) ([]uint32, error) {
+	if text == "" {
+		return nil, api.Wrong("nodes", "no node was named; expected numbers, leader, last or all")
+	}
+	ids, err := s.group.Resolve(ctx, "nodes", text)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience) // what was begun is finished
+	defer cancel()
+	s.acting.Lock()
+	defer s.acting.Unlock()
+	var done []uint32
+	for _, id := range ids {
+		if err := do(ctx, s.slots[id-1]); err != nil {
+			return done, err
+		}
+		done = append(done, uint32(id))
+	}
+	return done, nil
+}
+
+// Kill ends processes without notice.
+func (s *Supervisor) Kill(ctx context.Context, r *cirandav1.KillRequest) (*cirandav1.KillResponse, error) {
+	ids, err := s.act(ctx, r.GetNodes(), func(_ context.Context, slot *slot) error { return s.kill(slot) })
+	return &cirandav1.KillResponse{Nodes: ids}, err
+}
+
+// Pause makes nodes stand still.
+func (s *Supervisor) Pause(ctx context.Context, r *cirandav1.PauseRequest) (*cirandav1.PauseResponse, error) {
+	ids, err := s.act(ctx, r.GetNodes(), s.pause)
+	return &cirandav1.PauseResponse{Nodes: ids, Frozen: !canPause}, err
+}
+
+// Resume lets paused nodes go on.
+func (s *Supervisor) Resume(ctx context.Context, r *cirandav1.ResumeRequest) (*cirandav1.ResumeResponse, error) {
+	ids, err := s.act(ctx, r.GetNodes(), s.resume)
+	return &cirandav1.ResumeResponse{Nodes: ids}, err
+}
+
+// Restart stops nodes that are up, and starts all that are named.
+func (s *Supervisor) Restart(ctx context.Context, r *cirandav1.RestartRequest) (*cirandav1.RestartResponse, error) {
+	ids, err := s.act(ctx, r.GetNodes(), func(ctx context.Context, slot *slot) error {
+		if err := s.stop(slot); err != nil {
+			return err
+		}
+		return s.start(ctx, slot, r.GetLoseDisk())
+	})
+	return &cirandav1.RestartResponse{Nodes: ids}, err
+}
+
+// Down stops all nodes. The supervisor ends when the answer is on its way.
+func (s *Supervisor) Down(context.Context, *cirandav1.DownRequest) (*cirandav1.DownResponse, error) {
+	s.stopAll()
+	s.ask.Do(func() { time.AfterFunc(0, func() { close(s.asked) }) })
+	return &cirandav1.DownResponse{}, nil
+}

@@ -1,0 +1,159 @@
+package cluster
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+
+	"google.golang.org/grpc/codes"
+
+	"ciranda.dev/api"
+)
+
+// DefaultName is the cluster that is meant where none is named.
+const DefaultName = "default"
+
+// The names of files in a cluster's directory.
+const (
+	shapeFile    = "cluster.json"  // what the cluster is made of
+	endpointFile = "endpoint.json" // where its supervisor answers, while there is one
+	tokenFile    = "token"         // the secret of those who may act on it
+	lockFile     = "lock"          // held by its supervisor
+	logsDir      = "logs"
+	nodesDir     = "nodes"
+	binaryDir    = "bin"
+)
+
+var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+
+// Dir is the directory of the cluster of a name: NAME below $XDG_STATE_HOME/ciranda, or below the place where the
+// system keeps what programs remember. It need not exist.
+func Dir(name string) (string, error) {
+	if !nameForm.MatchString(name) {
+		return "", mistake("such as lesson-3", "found the name %.40q; expected up to 32 lower-case letters, digits and hyphens", name)
+	}
+	root, err := root()
+	return filepath.Join(root, name), err
+}
+
+func root() (string, error) {
+	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
+		return filepath.Join(state, "ciranda"), nil
+	}
+	if local := os.Getenv("LocalAppData"); runtime.GOOS == "windows" && local != "" {
+		return filepath.Join(local, "ciranda"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("cluster: no place for what clusters keep: %w", err)
+	}
+	if runtime.GOOS == "darwin" {
+		return filepath.Join(home, "Library", "Application Support", "ciranda"), nil
+	}
+	return filepath.Join(home, ".local", "state", "ciranda"), nil
+}
+
+// mistake is an error of the user, with what to do about it.
+func mistake(hint, format string, args ...any) error {
+	e := api.Wrong("", format, args...)
+	e.Hint = hint
+	return e
+}
+
+// failure is an error of the surroundings.
+func failure(hint, format string, args ...any) error {
+	e := api.Failed(hint, format, args...)
+	e.Code = codes.Unavailable
+	return e
+}
+
+// An Endpoint is where a cluster's supervisor answers.
+type Endpoint struct {
+	Cluster string `json:"cluster"`
+	PID     int    `json:"pid"`
+	GRPC    string `json:"grpc"`
+	HTTP    string `json:"http"`
+}
+
+// Connect makes a client of the supervisor of the cluster of a name on this machine.
+func Connect(name string) (*api.Client, Endpoint, error) {
+	var e Endpoint
+	dir, err := Dir(name)
+	if err != nil {
+		return nil, e, err
+	}
+	if err := readJSON(filepath.Join(dir, endpointFile), &e); errors.Is(err, fs.ErrNotExist) {
+		return nil, e, notRunning(name)
+	} else if err != nil {
+		return nil, e, err
+	}
+	token, err := api.ReadToken(filepath.Join(dir, tokenFile))
+	if err != nil {
+		return nil, e, err
+	}
+	client, err := api.Dial(e.GRPC, token)
+	return client, e, err
+}
+
+func notRunning(name string) error {
+	hint := "ciranda up starts it"
+	if others := Running(); len(others) > 0 {
+		hint = fmt.Sprintf("of these there are: %v; name one with --name", others)
+	}
+	return failure(hint, "no cluster %q is running here", name)
+}
+
+// Running names the clusters of this machine that have a supervisor, in order.
+func Running() []string {
+	var names []string
+	root, err := root()
+	if err != nil {
+		return nil
+	}
+	found, _ := filepath.Glob(filepath.Join(root, "*", endpointFile))
+	for _, path := range found {
+		names = append(names, filepath.Base(filepath.Dir(path)))
+	}
+	slices.Sort(names)
+	return names
+}
+
+// maxJSON is the size of the largest of our own files, in bytes.
+const maxJSON = 64 << 10
+
+func readJSON(path string, into any) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.Size() > maxJSON {
+		return fmt.Errorf("cluster: %s has %d bytes; expected at most %d", path, info.Size(), maxJSON)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		return fmt.Errorf("cluster: %s: %w", path, err)
+	}
+	return nil
+}
+
+// writeJSON writes a file at once: nobody reads a half of it.
+func writeJSON(path string, from any) error {
+	b, err := json.MarshalIndent(from, "", "  ")
+	if err != nil {
+		return err
+	}
+	temporary := path + ".new"
+	if err := os.WriteFile(temporary, append(b, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temporary, path)
+}

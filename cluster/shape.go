@@ -1,0 +1,96 @@
+package cluster
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"ciranda.dev/stacks"
+)
+
+// MaxNodes is the most nodes of a cluster on one machine.
+const MaxNodes = 64
+
+// A Shape is what a cluster is made of. It is kept, so that a cluster comes back as it was. Nodes, Election and Detector
+// cannot change without wiping what the nodes have stored.
+type Shape struct {
+	Nodes    int    `json:"nodes"`    // 2 to MaxNodes; 5
+	Election string `json:"election"` // one of stacks.Elections; the first of them
+	Detector string `json:"detector"` // one of stacks.Detectors; the first of them
+	Profile  string `json:"profile"`  // the name of a profile of timeouts; Local
+	Port     int    `json:"port"`     // the first of its ports; 0: some that are free
+}
+
+// filled is the shape with what it leaves open taken from another.
+func (s Shape) filled(from Shape) Shape {
+	return Shape{cmp.Or(s.Nodes, from.Nodes), cmp.Or(s.Election, from.Election), cmp.Or(s.Detector, from.Detector),
+		cmp.Or(s.Profile, from.Profile), cmp.Or(s.Port, from.Port)}
+}
+
+// defaults is the shape where neither the user nor the past says anything.
+func defaults() Shape {
+	return Shape{Nodes: 5, Election: stacks.Elections[0], Detector: stacks.Detectors[0], Profile: stacks.Local.Name}
+}
+
+// Spec is the shape's stack.
+func (s Shape) Spec() (stacks.Spec, error) {
+	s = s.filled(defaults())
+	p, err := stacks.ParseProfile(s.Profile)
+	if err != nil {
+		return stacks.Spec{}, err
+	}
+	spec := stacks.Spec{Detector: s.Detector, Election: s.Election, Profile: p}
+	return spec, spec.Validate()
+}
+
+// validate says what is wrong with a filled shape.
+func (s Shape) validate() error {
+	if s.Nodes < 2 || s.Nodes > MaxNodes {
+		return mistake("", "found %d nodes; expected 2 to %d", s.Nodes, MaxNodes)
+	}
+	if s.Detector == "oracle" {
+		return mistake("the oracle is for the simulator", "the detector oracle cannot be used on real processes")
+	}
+	if s.Port != 0 && (s.Port < 1024 || s.Port+span(s.Nodes) > 65536) {
+		return mistake("", "found the port %d; expected one from 1024 to %d", s.Port, 65536-span(s.Nodes))
+	}
+	if _, err := s.Spec(); err != nil {
+		return mistake("", "%v", err)
+	}
+	return nil
+}
+
+// settle decides on the shape: what was asked for, else what the cluster was, else the defaults. It refuses one that
+// does not fit what the nodes have stored.
+func settle(name, dir string, asked Shape, fresh bool) (Shape, error) {
+	var was Shape
+	err := readJSON(filepath.Join(dir, shapeFile), &was)
+	known := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !fresh {
+		return was, err
+	}
+	if fresh {
+		was = Shape{Port: was.Port}
+	}
+	s := asked.filled(was).filled(defaults())
+	if err := s.validate(); err != nil {
+		return s, err
+	}
+	if !fresh && known && (s.Nodes != was.Nodes || s.Election != was.Election || s.Detector != was.Detector) {
+		return s, mistake("--fresh forgets what it has stored; --name starts another one beside it",
+			"the cluster %q is %s; it cannot become %s", name, was, s)
+	}
+	return s, nil
+}
+
+func (s Shape) String() string {
+	return fmt.Sprintf("%d nodes with %s + %s", s.Nodes, s.Detector, s.Election)
+}
+
+// wipe removes what nodes have stored and logged.
+func wipe(dir string) error {
+	return errors.Join(os.RemoveAll(filepath.Join(dir, nodesDir)), os.RemoveAll(filepath.Join(dir, logsDir)))
+}

@@ -1,0 +1,413 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"ciranda.dev/api"
+	cirandav1 "ciranda.dev/api/ciranda/v1"
+	"ciranda.dev/protocol"
+	"ciranda.dev/trace"
+)
+
+// Limits of a group.
+const (
+	answerTime = time.Second // how long a node is given to answer
+	mergedKept = 1 << 14     // events kept of the merged stream
+)
+
+// A Member is a node as whoever leads a [Group] knows it.
+type Member struct {
+	// Known is what is known without asking the node: its number, state, addresses, process and incarnation.
+	Known *cirandav1.NodeStatus
+	// Client asks the node. Nil if its address is not known.
+	Client *api.Client
+}
+
+func (m Member) id() protocol.ID { return protocol.ID(m.Known.Id) }
+
+// up says whether the node can be asked.
+func (m Member) up() bool {
+	return m.Client != nil && m.Known.State == cirandav1.NodeState_NODE_STATE_UP
+}
+
+// A Directory knows the nodes of a cluster: all configured ones, ascending, as they are now.
+type Directory interface {
+	Members() []Member
+	// Last is the node that was killed last; None if there is none.
+	Last() protocol.ID
+}
+
+// A Group is the cluster as a whole: it asks every node and puts the answers together. It is an [api.Cluster].
+type Group struct {
+	Cluster string // its name
+	Stack   string // what the nodes run, in words
+	Process uint32 // the supervisor's; 0 for none
+	Dir     Directory
+	Links   *Links
+
+	change sync.Mutex // one fault is set at a time
+	disks  map[protocol.ID]*cirandav1.SetDiskRequest
+
+	feed    *api.Feed[*cirandav1.Event]
+	follow  sync.Once
+	running sync.WaitGroup
+	ctx     context.Context
+	cancel  context.CancelFunc
+}
+
+// NewGroup makes a group of the nodes in a directory. Close ends it.
+func NewGroup(cluster, stack string, dir Directory, links *Links) *Group {
+	g := &Group{Cluster: cluster, Stack: stack, Dir: dir, Links: links,
+		disks: map[protocol.ID]*cirandav1.SetDiskRequest{}, feed: api.NewFeed[*cirandav1.Event](mergedKept)}
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	return g
+}
+
+// Close stops following the nodes, and ends the streams of those who watch.
+func (g *Group) Close() {
+	g.follow.Do(func() {}) // it will not begin any more
+	g.cancel()
+	g.running.Wait()
+	g.feed.Close()
+}
+
+// Status says who is alive, who leads, and why nobody does.
+func (g *Group) Status(ctx context.Context, _ *cirandav1.StatusRequest) (*cirandav1.StatusResponse, error) {
+	nodes := g.ask(ctx)
+	leader, term, why := agree(nodes)
+	return &cirandav1.StatusResponse{
+		Cluster: g.Cluster, Insecure: true, Leader: leader, Term: term, WhyNoLeader: why, Nodes: nodes,
+		Faults: g.faults(), Stack: g.Stack, SupervisorPid: g.Process,
+	}, nil
+}
+
+// ask gives the status of every node, as far as it answers in time.
+func (g *Group) ask(ctx context.Context) []*cirandav1.NodeStatus {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	members := g.Dir.Members()
+	nodes := make([]*cirandav1.NodeStatus, len(members))
+	var asked sync.WaitGroup
+	for i, m := range members {
+		nodes[i] = m.Known
+		if m.up() {
+			asked.Go(func() { nodes[i] = m.describe(ctx) })
+		}
+	}
+	asked.Wait()
+	return nodes
+}
+
+// describe asks the node, and adds to its answer what it cannot know.
+func (m Member) describe(ctx context.Context) *cirandav1.NodeStatus {
+	answer, err := m.Client.Node.Describe(ctx, &cirandav1.DescribeRequest{})
+	if err != nil {
+		silent := proto.CloneOf(m.Known)
+		silent.Problem = "does not answer: " + status.Convert(err).Message()
+		return silent
+	}
+	if s := answer.GetStatus(); s.GetId() == m.Known.Id {
+		return s
+	}
+	stranger := proto.CloneOf(m.Known)
+	stranger.Problem = "another node answers at its address"
+	return stranger
+}
+
+func (g *Group) ids() []protocol.ID {
+	var ids []protocol.ID
+	for _, m := range g.Dir.Members() {
+		ids = append(ids, m.id())
+	}
+	return ids
+}
+
+// Resolve gives the nodes that the words of a request stand for. field is where they are in the request.
+func (g *Group) Resolve(ctx context.Context, field, text string) ([]protocol.ID, error) {
+	return g.naming(ctx).resolve(field, text)
+}
+
+func (g *Group) naming(ctx context.Context) naming {
+	return naming{group: g.ids(), last: g.Dir.Last(), leader: func() (protocol.ID, error) {
+		leader, _, why := agree(g.ask(ctx))
+		if leader == 0 {
+			return protocol.None, api.Failed("name the node by its number, or wait", "there is no leader: %s", why)
+		}
+		return protocol.ID(leader), nil
+	}}
+}
+
+func (g *Group) member(id protocol.ID) (Member, error) {
+	for _, m := range g.Dir.Members() {
+		if m.id() == id && m.up() {
+			return m, nil
+		}
+	}
+	return Member{}, api.Failed("status says which nodes are up", "node %d is not up", id)
+}
+
+// Elect makes a node begin an election.
+func (g *Group) Elect(ctx context.Context, r *cirandav1.ElectRequest) (*cirandav1.ElectResponse, error) {
+	m, err := g.candidate(ctx, r.GetNode())
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	answer, err := m.Client.Node.BeginElection(ctx, &cirandav1.BeginElectionRequest{})
+	if err != nil {
+		return nil, relay(m, err)
+	}
+	return &cirandav1.ElectResponse{Node: m.Known.Id, Counter: answer.GetCounter()}, nil
+}
+
+func (g *Group) candidate(ctx context.Context, text string) (Member, error) {
+	if text != "" {
+		id, err := g.naming(ctx).one("node", text)
+		if err != nil {
+			return Member{}, err
+		}
+		return g.member(id)
+	}
+	members := g.Dir.Members()
+	if i := slices.IndexFunc(members, Member.up); i >= 0 {
+		return members[i], nil
+	}
+	return Member{}, api.Failed("", "no node is up")
+}
+
+// relay passes on what a node answered to a part of a request, with its number.
+func relay(m Member, err error) error {
+	if e := api.AsError(err); e != nil {
+		e.Text = fmt.Sprintf("node %d: %s", m.Known.Id, e.Text)
+		return e
+	}
+	return err
+}
+
+// SetFault disturbs the network or disks.
+func (g *Group) SetFault(ctx context.Context, r *cirandav1.SetFaultRequest) (*cirandav1.SetFaultResponse, error) {
+	d, err := g.naming(ctx).plan(r.GetFault())
+	if err != nil {
+		return nil, err
+	}
+	g.change.Lock()
+	defer g.change.Unlock()
+	if err := g.carryOut(ctx, d); err != nil {
+		return nil, err
+	}
+	g.Note(trace.Event{Kind: trace.Fault, Data: trace.FaultNote{Text: d.text}})
+	return &cirandav1.SetFaultResponse{Text: d.text}, nil
+}
+
+func (g *Group) carryOut(ctx context.Context, d disturbance) error {
+	switch {
+	case d.change != nil:
+		before := g.Links.Get()
+		g.Links.Change(d.pairs, d.change)
+		if err := g.pushAll(ctx); err != nil {
+			g.Links.Set(before) // as far as can be: a node that did not answer keeps what it has
+			return errors.Join(err, g.pushAll(ctx))
+		}
+		return nil
+	case d.disk != nil:
+		return g.setDisks(ctx, d)
+	default:
+		return g.breakLinks(ctx, d.pairs)
+	}
+}
+
+// each calls do for some of the members that are up, at once, and gives the first error in their order.
+func (g *Group) each(ctx context.Context, which func(protocol.ID) bool, do func(context.Context, Member) error) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	members := slices.DeleteFunc(g.Dir.Members(), func(m Member) bool { return !m.up() || which != nil && !which(m.id()) })
+	errs := make([]error, len(members))
+	var called sync.WaitGroup
+	for i, m := range members {
+		called.Go(func() {
+			if err := do(ctx, m); err != nil {
+				errs[i] = relay(m, err)
+			}
+		})
+	}
+	called.Wait()
+	i := slices.IndexFunc(errs, func(err error) bool { return err != nil })
+	if i < 0 {
+		return nil
+	}
+	return errs[i]
+}
+
+// pushAll tells every node that is up what happens to messages on each link.
+func (g *Group) pushAll(ctx context.Context) error {
+	links := encodeLinks(g.Links.Get())
+	return g.each(ctx, nil, func(ctx context.Context, m Member) error {
+		_, err := m.Client.Node.SetLinks(ctx, &cirandav1.SetLinksRequest{Links: links})
+		return err
+	})
+}
+
+// CatchUp tells a node that came back what the others were told meanwhile.
+func (g *Group) CatchUp(ctx context.Context, m Member) error {
+	g.change.Lock()
+	defer g.change.Unlock()
+	_, err := m.Client.Node.SetLinks(ctx, &cirandav1.SetLinksRequest{Links: encodeLinks(g.Links.Get())})
+	return err
+}
+
+// Forget drops what a node that ended takes with it: the fault of its disk.
+func (g *Group) Forget(id protocol.ID) {
+	g.change.Lock()
+	defer g.change.Unlock()
+	delete(g.disks, id)
+}
+
+func (g *Group) setDisks(ctx context.Context, d disturbance) error {
+	for _, id := range d.disks {
+		if _, err := g.member(id); err != nil {
+			return err
+		}
+	}
+	err := g.each(ctx, func(id protocol.ID) bool { return slices.Contains(d.disks, id) }, func(ctx context.Context, m Member) error {
+		_, err := m.Client.Node.SetDisk(ctx, d.disk)
+		return err
+	})
+	if err == nil {
+		for _, id := range d.disks {
+			g.disks[id] = d.disk
+		}
+	}
+	return err
+}
+
+func (g *Group) breakLinks(ctx context.Context, pairs []Pair) error {
+	peers := map[protocol.ID][]uint32{}
+	for _, p := range pairs {
+		peers[p.From] = append(peers[p.From], uint32(p.To))
+	}
+	return g.each(ctx, func(id protocol.ID) bool { return peers[id] != nil }, func(ctx context.Context, m Member) error {
+		_, err := m.Client.Node.BreakLinks(ctx, &cirandav1.BreakLinksRequest{Peers: peers[m.id()]})
+		return err
+	})
+}
+
+// faults says in words what is set.
+func (g *Group) faults() []string {
+	g.change.Lock()
+	defer g.change.Unlock()
+	return g.faultsLocked()
+}
+
+func (g *Group) faultsLocked() []string {
+	said := describe(g.Links.Get(), g.ids())
+	for _, id := range g.ids() {
+		if d := g.disks[id]; d != nil {
+			text, _ := diskWords(d)
+			said = append(said, "disk of "+id.String()+" "+text)
+		}
+	}
+	return said
+}
+
+// Heal makes the network and the disks whole.
+func (g *Group) Heal(ctx context.Context, _ *cirandav1.HealRequest) (*cirandav1.HealResponse, error) {
+	g.change.Lock()
+	defer g.change.Unlock()
+	ended := g.faultsLocked()
+	g.Links.Set(nil)
+	sick := func(id protocol.ID) bool { return g.disks[id] != nil }
+	err := g.each(ctx, sick, func(ctx context.Context, m Member) error {
+		_, err := m.Client.Node.SetDisk(ctx, &cirandav1.SetDiskRequest{})
+		return err
+	})
+	if err = errors.Join(err, g.pushAll(ctx)); err != nil {
+		return nil, err
+	}
+	clear(g.disks)
+	g.Note(trace.Event{Kind: trace.Fault, Data: trace.FaultNote{Text: "heal all"}})
+	return &cirandav1.HealResponse{Ended: ended}, nil
+}
+
+// Note adds an event that no node tells of itself to the stream. Its time, if it has none, is now.
+func (g *Group) Note(e trace.Event) {
+	if e.T == 0 {
+		e.T = Monotonic()
+	}
+	header := trace.Header{}
+	text, _ := trace.NewTeller(&header).Tell(&e)
+	g.append(encode(trace.NewEncoder(&header), &e, text))
+}
+
+func (g *Group) append(e *cirandav1.Event) {
+	g.feed.Append(func(position uint64) *cirandav1.Event {
+		e.Position = position
+		return e
+	})
+}
+
+// Watch streams the events of all nodes, in the order in which they arrive here.
+func (g *Group) Watch(ctx context.Context, r *cirandav1.WatchRequest, send func(*cirandav1.WatchResponse) error) error {
+	g.Follow()
+	return g.feed.Read(ctx, r.GetCursor(), r.GetAtHand(), func(_ uint64, events []*cirandav1.Event, cursor string, lost uint64) error {
+		return send(&cirandav1.WatchResponse{Events: events, Cursor: cursor, Lost: lost})
+	})
+}
+
+// Follow begins to gather the nodes' events, if that has not begun.
+func (g *Group) Follow() {
+	g.follow.Do(func() {
+		for _, id := range g.ids() {
+			g.running.Go(func() { g.followNode(id) })
+		}
+	})
+}
+
+// again is how long a follower waits before it asks a node once more.
+const again = 50 * time.Millisecond
+
+// followNode gathers the events of one node through all its lives.
+func (g *Group) followNode(id protocol.ID) {
+	cursor := api.FromStart
+	for g.ctx.Err() == nil {
+		if m, err := g.member(id); err == nil {
+			cursor = g.gather(m, cursor)
+		}
+		select {
+		case <-time.After(again):
+		case <-g.ctx.Done():
+		}
+	}
+}
+
+// gather reads one stream of a node to its end, and gives the cursor behind what was read.
+func (g *Group) gather(m Member, cursor string) string {
+	stream, err := m.Client.Node.Follow(g.ctx, &cirandav1.FollowRequest{Cursor: cursor}, grpc.WaitForReady(true))
+	for err == nil {
+		var r *cirandav1.FollowResponse
+		if r, err = stream.Recv(); err != nil {
+			break
+		}
+		cursor = r.GetCursor()
+		for i, e := range r.GetEvents() {
+			if i == 0 {
+				e.Lost = r.GetLost()
+			}
+			g.append(e)
+		}
+	}
+	if status.Code(err) == codes.InvalidArgument {
+		return api.FromStart // the cursor is of no use to this life of the node
+	}
+	return cursor
+}
