@@ -120,24 +120,32 @@ func (e *Election) peerDisk(s detector.Stalled, o *protocol.Out) {
 	if e.opts.Classic {
 		return
 	}
-	e.stalled = slices.DeleteFunc(e.stalled, func(l life) bool { return l.node == s.Node })
+	e.stalled = slices.DeleteFunc(e.stalled, func(l stall) bool { return l.node == s.Node })
 	if !s.On {
 		return
 	}
-	e.stalled = append(e.stalled, life{s.Node, s.Incarnation})
+	e.stalled = append(e.stalled, stall{s.Node, s.Incarnation, e.seen})
 	if s.Node == e.leader {
 		e.begin(election.Disk, false, o)
 	}
 }
 
 func (e *Election) diskStalled(id protocol.ID) bool {
-	return slices.ContainsFunc(e.stalled, func(l life) bool { return l.node == id })
+	return slices.ContainsFunc(e.stalled, func(l stall) bool { return l.node == id })
 }
 
 // outlived forgets a stalled disk of a node that has begun the life inc since.
 func (e *Election) outlived(id protocol.ID, inc protocol.Incarnation) {
 	if len(e.stalled) > 0 {
-		e.stalled = slices.DeleteFunc(e.stalled, func(l life) bool { return l.node == id && l.inc < inc })
+		e.stalled = slices.DeleteFunc(e.stalled, func(l stall) bool { return l.node == id && l.inc < inc })
+	}
+}
+
+// outled forgets a stalled disk of a node that says itself that it leads by a counter newer than the stall. A leader
+// resigns when its disk stalls, so that disk has answered since; not every detector can tell so itself.
+func (e *Election) outled(t election.Term) {
+	if len(e.stalled) > 0 {
+		e.stalled = slices.DeleteFunc(e.stalled, func(l stall) bool { return l.node == t.Leader && l.seen < t.Counter })
 	}
 }
 

@@ -59,14 +59,15 @@ type Election struct {
 
 	disk     bool          // the own disk is stalled
 	stopping bool          // the node is about to leave
-	stalled  []life        // of other nodes: those whose disks are stalled
+	stalled  []stall       // of other nodes
 	suspects []protocol.ID // kept for the mistake QM4 alone
 }
 
-// A life is one incarnation of a node.
-type life struct {
+// A stall is another node's disk that does not answer, as far as the detector told.
+type stall struct {
 	node protocol.ID
 	inc  protocol.Incarnation
+	seen uint64 // the highest counter that this node had heard of by then
 }
 
 // A phase is what a node is doing about an election.

@@ -81,7 +81,7 @@ func (e *Election) challenged(from protocol.ID, m Stand, o *protocol.Out) {
 	if e.leader == o.Self().ID {
 		o.Send(from, e.reign())
 	} else if e.opts.Mistake != M3 {
-		e.begin(election.Outranked, forced, o)
+		e.begin(reasonOf(election.Outranked, forced), forced, o)
 	}
 }
 
@@ -98,7 +98,15 @@ func (e *Election) desert(o *protocol.Out) {
 	if e.opts.Stable && !e.forced && !e.leaderless() && e.opts.Mistake != SM6 {
 		return
 	}
-	e.begin(election.Timeout, e.forced, o)
+	e.begin(reasonOf(election.Timeout, e.forced), e.forced, o)
+}
+
+// reasonOf is why a node stands: a client's wish before anything else.
+func reasonOf(why election.Why, forced bool) election.Why {
+	if forced {
+		return election.Requested
+	}
+	return why
 }
 
 // win is called when no higher node objects.
@@ -154,7 +162,9 @@ func (e *Election) coordinator(from protocol.ID, m Coordinator, o *protocol.Out)
 		return
 	}
 	e.raise(m.Counter, o)
-	e.hear(from, election.Term{Counter: m.Counter, Leader: from}, m.Round, o)
+	t := election.Term{Counter: m.Counter, Leader: from}
+	e.outled(t)
+	e.hear(from, t, m.Round, o)
 }
 
 // informed handles what another node holds.

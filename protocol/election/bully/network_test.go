@@ -8,6 +8,7 @@ import (
 
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector"
+	"ciranda.dev/protocol/detector/oracle"
 	"ciranda.dev/protocol/election"
 	"ciranda.dev/protocol/election/bully"
 )
@@ -15,7 +16,7 @@ import (
 const (
 	ms      = time.Millisecond
 	delay   = 10 * ms  // the longest, of a message that is not lost
-	timeout = 350 * ms // of the hand that moves the detectors
+	timeout = 350 * ms // of who plays the oracles
 )
 
 // A network runs a group in virtual time: a seed, a queue of what is to happen, and a list of what went wrong.
@@ -42,8 +43,8 @@ type node struct {
 	out    protocol.Out
 	timers map[armed]int
 	stored map[string][]byte
-	heard  []time.Duration // of each other node, as far as the hand knows
-	slow   []bool          // whose disks are stalled, as far as the hand told
+	heard  []time.Duration // of each other node, as far as its oracle knows
+	slow   []bool          // whose disks are stalled, as far as its oracle told
 	disk   bool            // its own disk is stalled
 	cutAt  int             // after how many effects the next step ends by a crash; 0: it does not
 }
@@ -124,16 +125,18 @@ func (w *network) up(id protocol.ID) {
 			n.stack.Recover(func(key string) ([]byte, bool) { v, ok := n.stored[key]; return v, ok }, w.inputs(), &n.out)
 		}
 	}, nil)
-	if _, ok := w.nodes[id].stackLayer(0).(*hand); ok {
+	if n.oracle() != nil {
 		w.look(n, n.inc)
 	}
 }
 
-func (n *node) stackLayer(i int) protocol.Layer {
+// oracle is the node's detector, if it is up and its detector is to be played.
+func (n *node) oracle() *oracle.Detector {
 	if n.stack == nil {
 		return nil
 	}
-	return n.stack.Layer(i)
+	d, _ := n.stack.Layer(0).(*oracle.Detector)
+	return d
 }
 
 func (w *network) down(id protocol.ID) {
@@ -145,7 +148,7 @@ func (w *network) down(id protocol.ID) {
 	w.watch.ended(id, w.now)
 }
 
-// look is how the hand of a node learns whom it hears, every 25 ms.
+// look is how a node's oracle learns whom the node hears, every 25 ms.
 func (w *network) look(n *node, inc protocol.Incarnation) {
 	w.after(25*ms, func() {
 		for _, q := range w.group {
@@ -163,21 +166,25 @@ func (w *network) look(n *node, inc protocol.Incarnation) {
 				n.slow[q] = other.disk
 				w.notify(n, detector.Stalled{Node: q, Incarnation: other.inc, On: other.disk})
 			}
-			if n.stack == nil {
-				return
-			}
-			suspected := n.stack.Layer(0).(*hand).peers[q].suspected
-			switch {
-			case !suspected && (w.now-n.heard[q] >= timeout || w.rng.Float64() < w.false_):
-				w.notify(n, detector.Suspect{Node: q, Why: detector.Timeout})
-			case suspected && hears && w.rng.IntN(4) == 0:
-				w.notify(n, detector.Restore{Node: q})
-			}
+			w.choose(n, q, hears)
 		}
 		if n.stack != nil && n.inc == inc {
 			w.look(n, inc)
 		}
 	})
+}
+
+// choose plays the oracle of n about q.
+func (w *network) choose(n *node, q protocol.ID, hears bool) {
+	suspect, restore := oracle.Choose{Node: q, Choice: oracle.Suspect}, oracle.Choose{Node: q, Choice: oracle.Restore}
+	d := n.oracle()
+	switch {
+	case d == nil:
+	case d.May(suspect) && (w.now-n.heard[q] >= timeout || w.rng.Float64() < w.false_):
+		w.notify(n, suspect)
+	case d.May(restore) && hears && w.rng.IntN(4) == 0:
+		w.notify(n, restore)
+	}
 }
 
 func (w *network) notify(n *node, e protocol.Event) {
@@ -240,11 +247,10 @@ func (w *network) effect(n *node, e protocol.Effect) {
 		if el, ok := e.Body.(election.Elected); ok && el.Leader == n.id && n.disk && !w.watch.opts.Classic {
 			w.watch.blame("DUR-3", "node %d leads %v with a stalled disk", n.id, el.Term)
 		}
-		w.watch.told(n.id, n.inc, w.now, e.Body.(protocol.Event))
-	case protocol.Note:
-		if r, ok := e.Body.(wasReset); ok {
-			n.heard[r.Node] = w.now
+		if r, ok := e.Body.(detector.Restore); ok {
+			n.heard[r.Node] = w.now // a fresh timeout
 		}
+		w.watch.told(n.id, n.inc, w.now, e.Body.(protocol.Event))
 	}
 }
 

@@ -7,12 +7,13 @@ import (
 
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector"
+	"ciranda.dev/protocol/detector/oracle"
 	"ciranda.dev/protocol/election"
 	"ciranda.dev/protocol/election/bully"
 	"ciranda.dev/protocol/protocoltest"
 )
 
-// kit makes groups whose detectors are moved by hand. The words after the size are the rules.
+// kit makes groups whose detectors the transcript plays. The words after the size are the rules.
 var kit = protocoltest.Kit{
 	Build: func(self protocol.Self, words []string) (*protocol.Stack, error) {
 		opts := bully.Options{}
@@ -34,7 +35,7 @@ var kit = protocoltest.Kit{
 				opts.Mistake = bully.Mistake(m)
 			}
 		}
-		return protocol.NewStack(self, &hand{}, bully.New(opts))
+		return protocol.NewStack(self, oracle.New(oracle.Options{}), bully.New(opts))
 	},
 	Calls: map[string]func([]string) (any, error){
 		"campaign": func([]string) (any, error) { return election.Campaign{}, nil },
@@ -42,11 +43,11 @@ var kit = protocoltest.Kit{
 	Events: map[string]func([]string) (protocol.Event, error){
 		"suspect": func(args []string) (protocol.Event, error) {
 			id, err := number(args)
-			return detector.Suspect{Node: id, Why: detector.Timeout}, err
+			return oracle.Choose{Node: id, Choice: oracle.Suspect}, err
 		},
 		"restore": func(args []string) (protocol.Event, error) {
 			id, err := number(args)
-			return detector.Restore{Node: id}, err
+			return oracle.Choose{Node: id, Choice: oracle.Restore}, err
 		},
 		"stalled": func(args []string) (protocol.Event, error) {
 			id, err := number(args)

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"ciranda.dev/protocol"
-	"ciranda.dev/protocol/detector"
+	"ciranda.dev/protocol/detector/oracle"
 	"ciranda.dev/protocol/election"
 	"ciranda.dev/protocol/election/bully"
 )
@@ -31,7 +31,6 @@ type watcher struct {
 	before []election.Opinion // of the step at hand, by node
 	inputs []any
 	heard  []uint64 // the highest counter heard, by node
-	forced []bool   // a client asked for the node's election
 }
 
 type life struct {
@@ -51,7 +50,7 @@ func newWatcher(opts bully.Options, size int) watcher {
 		opts: opts, size: size, owners: map[election.Term]life{}, counts: map[uint64]life{},
 		grants: map[uint64]map[protocol.ID]protocol.ID{}, sends: map[string]int{},
 		terms: make([]election.Term, size+1), views: make([]protocol.ID, size+1), heard: make([]uint64, size+1),
-		before: make([]election.Opinion, size+1), inputs: make([]any, size+1), forced: make([]bool, size+1),
+		before: make([]election.Opinion, size+1), inputs: make([]any, size+1),
 	}
 }
 
@@ -121,11 +120,9 @@ func (w *watcher) told(id protocol.ID, inc protocol.Incarnation, now time.Durati
 
 // began checks EL-8: with Stable a leader that is good is no reason to stand.
 func (w *watcher) began(id protocol.ID, ev election.Begun) {
-	stand, _ := w.inputs[id].(bully.Stand)
-	w.forced[id] = ev.Why == election.Requested || stand.Forced || ev.Why == election.Timeout && w.forced[id]
 	good := w.before[id].Leader != protocol.None && !w.before[id].Lost
-	_, suspicion := w.inputs[id].(detector.Suspect)
-	if w.opts.Stable && good && !suspicion && !w.forced[id] &&
+	_, suspicion := w.inputs[id].(oracle.Choose)
+	if w.opts.Stable && good && !suspicion &&
 		(ev.Why == election.Timeout || ev.Why == election.Recovered || ev.Why == election.Started) {
 		w.blame("EL-8", "node %d stands (%s) and holds leader %d, not lost", id, ev.Why, w.before[id].Leader)
 	}
