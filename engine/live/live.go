@@ -154,7 +154,7 @@ type Node struct {
 	clock   nodeClock
 	timers  timers
 	alarm   *time.Timer // the only one of the runtime
-	draws   *network.Source
+	draw    func(int) int
 	pending []arrival // of the batch being handled
 	sender  peerLife  // of pending
 	dirty   bool      // a step was taken since the last Flush
@@ -237,7 +237,7 @@ func assemble(cfg Config, m mistake) *Node {
 		clock:   newClock(time.Now()),
 		timers:  timers{byName: map[timerName]*armed{}},
 		replies: map[uint64]*call{},
-		draws:   network.NewSource(cfg.Seed, uint64(cfg.ID)),
+		draw:    network.NewSource(cfg.Seed, uint64(cfg.ID)).Intn,
 		shim:    newShim(cfg),
 		stats:   Stats{Dropped: map[string]uint64{}},
 	}

@@ -80,11 +80,7 @@ func (c *cluster) start(id protocol.ID) *Node {
 	c.t.Helper()
 	cfg := c.config(id)
 	if c.path != "" {
-		store, err := disk.Open(filepath.Join(c.path, id.String()), disk.Options{Cluster: "test", Node: id})
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		cfg.Disk, c.disks[id] = store, store
+		cfg.Disk = c.disk(id)
 	}
 	n, err := open(cfg, c.mistake)
 	if err != nil {
@@ -92,6 +88,16 @@ func (c *cluster) start(id protocol.ID) *Node {
 	}
 	c.nodes[id] = n
 	return n
+}
+
+func (c *cluster) disk(id protocol.ID) *disk.Store {
+	c.t.Helper()
+	store, err := disk.Open(filepath.Join(c.path, id.String()), disk.Options{Cluster: "test", Node: id})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.disks[id] = store
+	return store
 }
 
 // kill ends a life as a crash does: what the disk has not confirmed is lost.
