@@ -256,6 +256,7 @@ func (s *Stack) travel(e event, o *Out) {
 func (s *Stack) visit(e *event, o *Out) (taken bool) {
 	i := int(e.at)
 	o.layer, o.ungated = i, false
+	o.from, o.fromInc = None, 0
 	switch e.kind {
 	case up:
 		o.from, o.fromInc = e.peer, e.inc
