@@ -54,7 +54,7 @@ func checkType(t reflect.Type, path string, seen map[reflect.Type]bool) error {
 	}
 	seen[t] = true
 	switch t.Kind() {
-	case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Uintptr:
+	case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Uintptr, reflect.Complex64, reflect.Complex128:
 		return fmt.Errorf("field %s is a %s, which cannot be cloned; tag it `layer:\"const\"` if it is never written", path, t)
 	case reflect.Slice, reflect.Array, reflect.Pointer:
 		return checkType(t.Elem(), path, seen)
