@@ -1,7 +1,7 @@
 // Package api is the edge between Ciranda's processes and their users: the services of ciranda/v1 served as gRPC on
 // one port and as JSON over HTTP on another, and the client for them.
 //
-// A service is one Go value ([Node], [Cluster], [Supervisor]); [Serve] puts it on both ports. Whoever calls it shows
+// A service is one Go value ([Node], [Cluster], [Supervisor]); [New] puts it on both ports. Whoever calls it shows
 // the cluster's token, a secret in a file that only its owner can read. The HTTP port also refuses what a web page of
 // another origin, or one that a foreign name resolves here, makes a browser send.
 //

@@ -44,13 +44,14 @@ type Server struct {
 	http    *http.Server
 	health  *health.Server
 	refused atomic.Uint64
+	begin   []func() // what Start does
 	done    sync.WaitGroup
 	log     *slog.Logger
 	cancel  context.CancelFunc // ends the streams of the HTTP port
 }
 
-// Serve begins to serve. It takes the listeners over.
-func Serve(c Config) *Server {
+// New makes a server that takes the listeners over. It answers once it is started.
+func New(c Config) *Server {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -62,6 +63,13 @@ func Serve(c Config) *Server {
 		s.serveHTTP(c)
 	}
 	return s
+}
+
+// Start begins to answer.
+func (s *Server) Start() {
+	for _, begin := range s.begin {
+		s.done.Go(begin)
+	}
 }
 
 func (s *Server) serveGRPC(c Config) {
@@ -103,7 +111,7 @@ func (s *Server) serveHTTP(c Config) {
 }
 
 func (s *Server) run(what string, serve func() error) {
-	s.done.Go(func() {
+	s.begin = append(s.begin, func() {
 		if err := serve(); !closed(err) && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
 			s.log.Error("port lost", "port", what, "error", err)
 		}

@@ -68,7 +68,8 @@ func serve(t *testing.T) served {
 	t.Helper()
 	g, h := listen(t), listen(t)
 	s := served{token: "0123456789abcdefghij", grpc: g.Addr().String(), http: h.Addr().String(), feed: NewFeed[*cirandav1.Event](4)}
-	s.Server = Serve(Config{Services: Services{Cluster: village{s.feed}}, Token: s.token, GRPC: g, HTTP: h})
+	s.Server = New(Config{Services: Services{Cluster: village{s.feed}}, Token: s.token, GRPC: g, HTTP: h})
+	s.Start()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel() // what is under way is broken off

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -166,15 +167,14 @@ func (s *Supervisor) pause(ctx context.Context, slot *slot) error {
 	if err != nil {
 		return err
 	}
-	at := node.Monotonic()
 	if canPause {
+		s.note(trace.Pause, slot, node.Monotonic())
 		err = p.pause()
-	} else {
+	} else { // the node notes it itself
 		_, err = client.Node.Freeze(ctx, &cirandav1.FreezeRequest{Frozen: true})
 	}
 	if err == nil {
 		s.become(slot, p, cirandav1.NodeState_NODE_STATE_PAUSED)
-		s.seen(trace.Pause, slot, at)
 	}
 	return err
 }
@@ -185,8 +185,8 @@ func (s *Supervisor) resume(ctx context.Context, slot *slot) error {
 	if err != nil {
 		return err
 	}
-	at := node.Monotonic()
 	if canPause {
+		s.note(trace.Resume, slot, node.Monotonic())
 		err = p.resume()
 	} else {
 		_, err = client.Node.Freeze(ctx, &cirandav1.FreezeRequest{})
@@ -195,17 +195,9 @@ func (s *Supervisor) resume(ctx context.Context, slot *slot) error {
 		return err
 	}
 	s.become(slot, p, cirandav1.NodeState_NODE_STATE_UP)
-	s.seen(trace.Resume, slot, at)
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	return s.group.CatchUp(ctx, node.Member{Known: &cirandav1.NodeStatus{Id: uint32(slot.id)}, Client: client})
-}
-
-// seen notes what a process that stands still cannot tell itself. One that is frozen from within can.
-func (s *Supervisor) seen(k trace.Kind, slot *slot, at int64) {
-	if canPause {
-		s.note(k, slot, at)
-	}
 }
 
 // in gives the process of a slot that is in a state, or says that it is in another.
@@ -238,12 +230,14 @@ func StateName(s cirandav1.NodeState) string {
 	}
 }
 
-// lastWords is what a process that ended said last, or else how it ended.
+// lastWords is why a process ended, as its log has it, or else how it ended.
 func (s *Supervisor) lastWords(id protocol.ID, p *process) string {
-	lines, err := tail(s.logPath(id), 2) // an error and perhaps a hint
-	for _, line := range lines {
-		if text, ok := strings.CutPrefix(line, "ciranda: error: "); ok && err == nil && !p.cmd.ProcessState.Success() {
-			return text
+	lines, err := tail(s.logPath(id), 200)
+	if err == nil && !p.cmd.ProcessState.Success() {
+		for _, line := range slices.Backward(lines) {
+			if text, ok := strings.CutPrefix(line, "ciranda: error: "); ok || strings.HasPrefix(line, "panic: ") {
+				return text
+			}
 		}
 	}
 	return fmt.Sprint(p.cmd.ProcessState)

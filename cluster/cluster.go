@@ -165,8 +165,9 @@ func (s *Supervisor) serve() error {
 	if err != nil {
 		return errors.Join(err, grpc.Close())
 	}
-	s.server = api.Serve(api.Config{Services: api.Services{Cluster: s.group, Supervisor: s}, Token: s.token,
+	s.server = api.New(api.Config{Services: api.Services{Cluster: s.group, Supervisor: s}, Token: s.token,
 		GRPC: grpc, HTTP: http, Log: s.log})
+	s.server.Start()
 	s.group.Follow()
 	return nil
 }

@@ -193,10 +193,11 @@ func (n *Node) transport(l net.Listener) func(transport.Handler, func() transpor
 func (n *Node) serve(grpc, http net.Listener) {
 	n.peers = newDirectory(n)
 	n.whole = NewGroup(n.cfg.Cluster, n.cfg.Spec.Text(), n.peers, n.links)
-	n.server = api.Serve(api.Config{
+	n.server = api.New(api.Config{
 		Services: api.Services{Node: service{n}, Cluster: n.whole}, Token: n.cfg.Token, GRPC: grpc, HTTP: http,
 		Hosts: n.cfg.Hosts, Log: n.log, Ready: n.ready,
 	})
+	n.server.Start()
 }
 
 // ready says whether the node takes part: it has ended neither by itself nor by request.

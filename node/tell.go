@@ -3,6 +3,8 @@ package node
 import (
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 	"ciranda.dev/engine/live"
+	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/detector"
 	"ciranda.dev/trace"
 )
 
@@ -16,10 +18,14 @@ type told struct {
 	text  string
 }
 
-// sentence is what an event is told as. Faults that one node was told of are not: the fault as a whole is.
+// sentence is what an event is told as. Faults that one node was told of are not: the fault as a whole is. Hints are
+// not: a suspicion says that it rests on one, and as long as a node is down each attempt to reach it is another.
 func sentence(t *trace.Teller, e *trace.Event) string {
 	text, _ := t.Tell(e)
-	if e.Kind == trace.Fault && e.Node != 0 {
+	switch name := e.Name(); {
+	case e.Kind == trace.Fault && e.Node != protocol.None:
+		return ""
+	case name == (protocol.LinkDown{}).Kind(), name == (detector.Hint{}).Kind():
 		return ""
 	}
 	return text
