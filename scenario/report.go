@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ciranda.dev/check"
+	"ciranda.dev/trace"
 )
 
 // A Verdict is what is said of a scenario after its runs.
@@ -40,6 +41,8 @@ type Report struct {
 	Interrupted bool       `json:"interrupted"` // not all runs were done
 	Unfinished  int        `json:"unfinished"`  // runs in which not every step was done
 	Properties  []Property `json:"properties"`
+
+	Trail *trace.Trace `json:"-"` // of a live engine: the events of the run worth looking at
 }
 
 // A Property is what came of a property over all runs.
@@ -202,6 +205,15 @@ func (r *Report) violated() bool {
 		}
 	}
 	return false
+}
+
+// violations counts the runs that violate something, for each property.
+func (r *Report) violations() int {
+	n := 0
+	for _, p := range r.Properties {
+		n += p.Violations
+	}
+	return n
 }
 
 // show chooses the run that is worth looking at: the first that violates what is expected, else the first that

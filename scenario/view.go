@@ -62,10 +62,10 @@ func (n *known) suspect(id protocol.ID, inc protocol.Incarnation) {
 	n.suspects[id] = inc
 }
 
-// suspected says whether n suspects the present or last life of a node.
+// suspected says whether n suspects the present or last life of a node, or one that it never heard of.
 func (v *view) suspected(n *known, id protocol.ID) bool {
 	inc, ok := n.suspects[id]
-	return ok && inc >= v.nodes[id-1].inc
+	return ok && (inc == 0 || inc >= v.nodes[id-1].inc)
 }
 
 // acts says whether the node is up and not paused.
