@@ -185,7 +185,7 @@ func (r *reader) expectations(n ast.Node) ([]Expectation, []ast.Node) {
 func (r *reader) expectation(n ast.Node) Expectation {
 	e := Expectation{Line: lineOf(n)}
 	if isScalar(n) {
-		e.Property = r.choice(n, check.Names())
+		e.Property = r.property(n)
 		return e
 	}
 	pairs := r.pairs(n, "a property")
@@ -195,11 +195,25 @@ func (r *reader) expectation(n ast.Node) Expectation {
 	if r.mistake != nil {
 		return e
 	}
-	e.Property = r.choice(pairs[0].Key, check.Names())
+	e.Property = r.property(pairs[0].Key)
 	if r.mistake == nil {
 		e.Parameters = r.parameters(pairs[0].Value, e.Property)
 	}
 	return e
+}
+
+// property reads the name of a property. There are many: all are named only where none is near.
+func (r *reader) property(n ast.Node) string {
+	const expected = "a property, such as leader-agreed"
+	w := r.word(n, expected)
+	if r.mistake != nil || check.Lookup(w) != nil {
+		return w
+	}
+	r.wrong(n, quote(w), expected)
+	if r.advise(w, check.Names()); r.mistake.Advice == "" {
+		r.mistake.Advice = "the properties are " + strings.Join(check.Names(), ", ")
+	}
+	return w
 }
 
 func (r *reader) parameters(n ast.Node, property string) check.Params {
