@@ -1,9 +1,12 @@
 package bully_test
 
 import (
+	"bytes"
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
+	"slices"
 	"time"
 
 	"ciranda.dev/protocol"
@@ -21,19 +24,21 @@ const (
 
 // A network runs a group in virtual time: a seed, a queue of what is to happen, and a list of what went wrong.
 type network struct {
-	rng    *rand.Rand
-	now    time.Duration
-	queue  agenda
-	order  int
-	group  []protocol.ID
-	nodes  []*node // by number
-	build  func(self protocol.Self) *protocol.Stack
-	cut    map[[2]protocol.ID]bool
-	loss   float64
-	longer time.Duration // added to the longest delay
-	false_ float64       // chance of a false suspicion at each look
-	watch  watcher
-	steps  int
+	rng     *rand.Rand
+	now     time.Duration
+	queue   agenda
+	order   int
+	group   []protocol.ID
+	nodes   []*node // by number
+	build   func(self protocol.Self) *protocol.Stack
+	cut     map[[2]protocol.ID]bool
+	slow    map[[2]protocol.ID]time.Duration // added to each message of a link
+	loss    float64
+	longer  time.Duration // added to the longest delay
+	falsely float64       // chance of a false suspicion at each look
+	watch   watcher
+	steps   int
+	twice   bool // give each input also to a copy of the stack
 }
 
 type node struct {
@@ -76,7 +81,7 @@ func (a *agenda) Pop() any {
 }
 
 func newNetwork(seed uint64, size int, opts bully.Options, build func(protocol.Self) *protocol.Stack) *network {
-	w := &network{rng: rand.New(rand.NewPCG(seed, 1)), cut: map[[2]protocol.ID]bool{}, build: build, nodes: []*node{nil}}
+	w := &network{rng: rand.New(rand.NewPCG(seed, 1)), cut: map[[2]protocol.ID]bool{}, slow: map[[2]protocol.ID]time.Duration{}, build: build, nodes: []*node{nil}}
 	for id := protocol.ID(1); int(id) <= size; id++ {
 		w.group = append(w.group, id)
 		w.nodes = append(w.nodes, &node{id: id, stored: map[string][]byte{}})
@@ -104,10 +109,6 @@ func (w *network) run(end time.Duration) {
 	w.now = end
 }
 
-func (w *network) inputs() protocol.Inputs {
-	return protocol.Inputs{Now: w.now, Wall: w.now, Draw: w.rng.IntN}
-}
-
 // up begins a life.
 func (w *network) up(id protocol.ID) {
 	n := w.nodes[id]
@@ -118,11 +119,11 @@ func (w *network) up(id protocol.ID) {
 		n.heard[i] = w.now
 	}
 	n.stack = w.build(protocol.Self{ID: id, Incarnation: n.inc, Group: w.group})
-	w.step(n, func() {
+	w.step(n, func(s *protocol.Stack, in protocol.Inputs, o *protocol.Out) {
 		if n.inc == 1 {
-			n.stack.Start(w.inputs(), &n.out)
+			s.Start(in, o)
 		} else {
-			n.stack.Recover(func(key string) ([]byte, bool) { v, ok := n.stored[key]; return v, ok }, w.inputs(), &n.out)
+			s.Recover(func(key string) ([]byte, bool) { v, ok := n.stored[key]; return v, ok }, in, o)
 		}
 	}, nil)
 	if n.oracle() != nil {
@@ -180,7 +181,7 @@ func (w *network) choose(n *node, q protocol.ID, hears bool) {
 	d := n.oracle()
 	switch {
 	case d == nil:
-	case d.May(suspect) && (w.now-n.heard[q] >= timeout || w.rng.Float64() < w.false_):
+	case d.May(suspect) && (w.now-n.heard[q] >= timeout || w.rng.Float64() < w.falsely):
 		w.notify(n, suspect)
 	case d.May(restore) && hears && w.rng.IntN(4) == 0:
 		w.notify(n, restore)
@@ -188,7 +189,7 @@ func (w *network) choose(n *node, q protocol.ID, hears bool) {
 }
 
 func (w *network) notify(n *node, e protocol.Event) {
-	w.step(n, func() { n.stack.Notify(e, w.inputs(), &n.out) }, e)
+	w.step(n, func(s *protocol.Stack, in protocol.Inputs, o *protocol.Out) { s.Notify(e, in, o) }, e)
 }
 
 func (w *network) stall(n *node, on bool) {
@@ -201,14 +202,46 @@ func (w *network) stall(n *node, on bool) {
 func (w *network) call(id protocol.ID) {
 	if n := w.nodes[id]; n.stack != nil {
 		body := election.Campaign{}
-		w.step(n, func() { n.stack.Call(protocol.Call{ID: 1, Body: body}, w.inputs(), &n.out) }, body)
+		w.step(n, func(s *protocol.Stack, in protocol.Inputs, o *protocol.Out) {
+			s.Call(protocol.Call{ID: 1, Body: body}, in, o)
+		}, body)
+	}
+}
+
+// A step is an input, given to a stack.
+type step func(s *protocol.Stack, in protocol.Inputs, o *protocol.Out)
+
+func (w *network) inputs(draw func(int) int) protocol.Inputs {
+	return protocol.Inputs{Now: w.now, Wall: w.now, Draw: draw}
+}
+
+// handleTwice gives the same input to the stack and to a copy of it. Both have to do the same and end the same.
+func (w *network) handleTwice(n *node, handle step) {
+	var drawn []int
+	other, out := n.stack.Clone(), protocol.Out{}
+	handle(n.stack, w.inputs(func(max int) int {
+		drawn = append(drawn, w.rng.IntN(max))
+		return drawn[len(drawn)-1]
+	}), &n.out)
+	handle(other, w.inputs(func(int) int {
+		v := drawn[0]
+		drawn = drawn[1:]
+		return v
+	}), &out)
+	same := slices.EqualFunc(n.out.Effects(), out.Effects(), func(a, b protocol.Effect) bool { return reflect.DeepEqual(a, b) })
+	if !same || !bytes.Equal(n.stack.AppendState(nil), other.AppendState(nil)) {
+		w.watch.blame("twice", "node %d does something else in a copy:\n%v\n%v", n.id, n.out.Effects(), out.Effects())
 	}
 }
 
 // step lets a node handle an input and does the effects.
-func (w *network) step(n *node, handle func(), input any) {
+func (w *network) step(n *node, handle step, input any) {
 	before := opinion(n)
-	handle()
+	if w.twice {
+		w.handleTwice(n, handle)
+	} else {
+		handle(n.stack, w.inputs(w.rng.IntN), &n.out)
+	}
 	effects := n.out.Effects()
 	cut := n.cutAt > 0
 	if cut {
@@ -263,7 +296,7 @@ func (w *network) arm(n *node, key armed, d time.Duration) {
 			return
 		}
 		delete(n.timers, key)
-		w.step(n, func() { n.stack.Expire(key.layer, key.timer, w.inputs(), &n.out) }, nil)
+		w.step(n, func(s *protocol.Stack, in protocol.Inputs, o *protocol.Out) { s.Expire(key.layer, key.timer, in, o) }, nil)
 	})
 }
 
@@ -278,11 +311,12 @@ func (w *network) send(n *node, e protocol.Effect) {
 		return
 	}
 	packet := protocol.Packet{Channel: e.Channel, Body: e.Body}
-	w.after(ms+time.Duration(w.rng.Int64N(int64(delay+w.longer-ms))), func() {
+	extra := w.slow[[2]protocol.ID{from, e.To}]
+	w.after(ms+time.Duration(w.rng.Int64N(int64(delay+w.longer-ms)))+extra, func() {
 		if to.stack == nil || reader != 0 && reader != to.inc || w.cut[[2]protocol.ID{from, e.To}] {
 			return
 		}
-		w.step(to, func() { to.stack.Receive(from, inc, packet, w.inputs(), &to.out) }, packet.Body)
+		w.step(to, func(s *protocol.Stack, in protocol.Inputs, o *protocol.Out) { s.Receive(from, inc, packet, in, o) }, packet.Body)
 	})
 }
 

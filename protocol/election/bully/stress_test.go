@@ -50,7 +50,10 @@ const (
 
 // turmoil runs a group of 2 to 5 nodes through random faults and into a calm, and gives what went wrong.
 func turmoil(seed uint64, opts bully.Options, build func(protocol.Self) *protocol.Stack) *network {
-	w := newNetwork(seed, 2+int(seed%4), opts, build)
+	return newNetwork(seed, 2+int(seed%4), opts, build).suffer()
+}
+
+func (w *network) suffer() *network {
 	for _, id := range w.group {
 		w.after(time.Duration(w.rng.Int64N(int64(50*ms))), func() { w.up(id) })
 	}
@@ -58,7 +61,7 @@ func turmoil(seed uint64, opts bully.Options, build func(protocol.Self) *protoco
 		w.loss = 0.2 * w.rng.Float64()
 	}
 	if w.rng.IntN(3) == 0 {
-		w.false_ = 0.02
+		w.falsely = 0.02
 	}
 	if w.rng.IntN(3) == 0 {
 		w.longer = time.Duration(w.rng.Int64N(int64(100 * ms)))
@@ -115,7 +118,7 @@ func (w *network) disturb() {
 // calm heals the network and brings a majority up.
 func (w *network) calm() {
 	clear(w.cut)
-	w.loss, w.false_, w.longer = 0, 0, 0
+	w.loss, w.falsely, w.longer = 0, 0, 0
 	for _, id := range w.group {
 		w.nodes[id].cutAt = 0
 		w.stall(w.nodes[id], false)
@@ -169,4 +172,17 @@ func survive(t *testing.T, name string, opts bully.Options) {
 		}
 	}
 	t.Logf("%d elections, %d reigns", begun, reigns)
+}
+
+// A step depends on nothing but the state and the input, and copies share nothing that is written.
+func TestStepsCanBeRepeated(t *testing.T) {
+	for _, v := range variants {
+		for seed := range uint64(3) {
+			w := newNetwork(seed, 4, v.opts, over("oracle", v.opts))
+			w.twice = true
+			if w.suffer().watch.found("twice") {
+				t.Fatalf("%s, seed %d: %v", v.name, seed, w.watch.faults[0].text)
+			}
+		}
+	}
 }
