@@ -42,7 +42,7 @@ func (e *Election) beat(o *protocol.Out) {
 func (e *Election) lead(o *protocol.Out) {
 	e.vacant = 0
 	e.round++
-	if e.opts.Quorum && !e.supportedStill(o) && e.opts.Mistake != QM5 {
+	if e.opts.Quorum && !e.backed(o) && e.opts.Mistake != QM5 {
 		o.Ungate()
 		e.resign(election.Quorum, o)
 		return

@@ -7,6 +7,9 @@
 // repeats its Coordinator in every [Options.Beat] and followers answer by [Info]: so two leaders find each other when
 // a partition heals, and any lost message is made up for.
 //
+// A leader that leaves, or whose disk stalls, resigns and says so; while the disk does not answer the node does not
+// stand, and the others do not follow it.
+//
 // Three options change the rules. Stable: who comes back asks first and follows a living leader, whatever its rank.
 // Quorum: nobody leads without the grants of a majority of the configured nodes, nor for long without hearing it.
 // Classic: the bare textbook form, without terms and without the beat. The first two combine.

@@ -154,10 +154,10 @@ func (e *Election) echoed(from protocol.ID, t election.Term, round uint64, o *pr
 	e.echoes[i] = max(e.echoes[i], round)
 }
 
-// supportedStill says whether a majority has echoed one of the last Silence beats. No clock is read: beats are counted.
+// backed says whether a majority has echoed one of the last Silence beats. No clock is read: beats are counted.
 // Whoever leads next has grants of a majority, one of which stopped echoing first, so it begins after the last beat
 // that a majority echoed; and this reign ends Silence beats after that one.
-func (e *Election) supportedStill(o *protocol.Out) bool {
+func (e *Election) backed(o *protocol.Out) bool {
 	n := 0
 	for i, id := range o.Self().Group {
 		if id == o.Self().ID || e.round-e.echoes[i] < uint64(e.opts.Silence) {
