@@ -99,7 +99,7 @@ func (p *Peers) All() []Peer { return p.known }
 // Watch begins to observe a node, and says whether that is new. Nobody watches itself.
 func (p *Peers) Watch(id protocol.ID, o *protocol.Out) bool {
 	self := o.Self()
-	if _, member := slices.BinarySearch(self.Group, id); !member {
+	if !Member(self.Group, id) {
 		panic(fmt.Sprintf("detector: node %d is asked to watch node %d, which is not in the group", self.ID, id))
 	}
 	if id == self.ID || p.watched.Has(id) {
@@ -107,6 +107,16 @@ func (p *Peers) Watch(id protocol.ID, o *protocol.Out) bool {
 	}
 	p.watched.Add(id)
 	return true
+}
+
+// Member says whether a node is in an ascending group. It first looks where the node is if no number is missing: in
+// groups of thousands that is most of the cost of watching all.
+func Member(group []protocol.ID, id protocol.ID) bool {
+	if i := int(id) - int(group[0]); i >= 0 && i < len(group) && group[i] == id {
+		return true
+	}
+	_, found := slices.BinarySearch(group, id)
+	return found
 }
 
 // Watches says whether a node is observed.

@@ -58,7 +58,7 @@ func (d *Detector) news(from protocol.ID, n News, fresh bool, o *protocol.Out) {
 		d.answer(from, n, o)
 		return
 	}
-	if _, member := slices.BinarySearch(self.Group, n.Node); !member || n.Round >= maxRound {
+	if !detector.Member(self.Group, n.Node) || n.Round >= maxRound {
 		o.Note(detector.Dropped{From: from, Incarnation: o.SenderIncarnation(), Reason: "ceiling"})
 		return
 	}
