@@ -108,13 +108,14 @@ func (p *leaderStable) Step(e *trace.Event) {
 		p.calm.since = e.T
 	}
 	leader, before := p.agreed(), p.holds(e.Node).event
+	agreed := p.holds(leader).event
 	changed := p.views.step(e)
 	if changed == protocol.None {
 		return
 	}
 	if e.Kind == trace.Told && p.settled(e.T) {
 		p.violate(fmt.Sprintf("node %d tells of %s at %s, though all had agreed on leader %d since %s and nothing was done to them",
-			e.Node, p.holds(e.Node).view, at(e.T), leader, at(p.since)), p.holds(leader).event, before, e)
+			e.Node, p.holds(e.Node).view, at(e.T), leader, at(p.since)), agreed, before, e)
 	}
 	switch {
 	case p.agreed() == protocol.None:

@@ -17,7 +17,7 @@ import (
 // TestProperties judges traces written by hand. A line is a time, a node if it is a node's event, what happens, and
 // fields of the event that are to differ from what a true engine would record.
 func TestProperties(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/properties", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			p, err := parseProperty(d)
 			if err != nil {
@@ -125,9 +125,7 @@ func parseProperty(d *datadriven.TestData) (Property, error) {
 			params[a.Key] = span
 		}
 	}
-	for i := range n {
-		setup.Nodes = append(setup.Nodes, protocol.ID(i+1))
-	}
+	setup.Nodes = ids(n)
 	return New(d.Cmd, params, setup)
 }
 
@@ -322,4 +320,13 @@ func parseLife(text string) (protocol.ID, protocol.Incarnation) {
 		i = 1
 	}
 	return protocol.ID(n), protocol.Incarnation(i)
+}
+
+// ids are the nodes 1 to n.
+func ids(n int) []protocol.ID {
+	all := make([]protocol.ID, n)
+	for i := range all {
+		all[i] = protocol.ID(i + 1)
+	}
+	return all
 }

@@ -95,6 +95,31 @@ func (p *detectorComplete) Result(end int64) Result {
 	return p.holding(examined)
 }
 
+// noFalseSuspicion is FD-A. A life that was not known yet may end unheard of, and the next be suspected for it, so such
+// suspicions count only about a first life.
+type noFalseSuspicion struct {
+	base
+	lives
+}
+
+func (p *noFalseSuspicion) Kinds() Kinds { return toldKinds }
+
+func (p *noFalseSuspicion) Step(e *trace.Event) {
+	p.lives.step(e)
+	s, ok := told[detector.Suspect](e)
+	if !ok {
+		return
+	}
+	p.examined++
+	q := p.of(s.Node)
+	known := s.Incarnation == q.inc || s.Incarnation == 0 && q.inc == 1
+	if (q.state == up || q.state == paused) && known {
+		p.violate(fmt.Sprintf("node %d suspects node %d at %s, which runs", e.Node, s.Node, at(e.T)), e)
+	}
+}
+
+func (p *noFalseSuspicion) Result(int64) Result { return p.result("nobody was suspected") }
+
 // detectorAccurate is FD-EA.
 type detectorAccurate struct {
 	base

@@ -51,7 +51,8 @@ func (p *oneLeaderPerTerm) Result(int64) Result { return p.result("nobody came t
 // termsNeverDecrease is EL-6.
 type termsNeverDecrease struct {
 	base
-	last []termTold // by node
+	last  []termTold // by node
+	wrote []bool     // by node: it has persisted something
 }
 
 type termTold struct {
@@ -59,13 +60,32 @@ type termTold struct {
 	event *trace.Event `layer:"const"`
 }
 
-func (p *termsNeverDecrease) Kinds() Kinds { return KindsOf(trace.Told, trace.Recover) }
+func (p *termsNeverDecrease) Kinds() Kinds {
+	return KindsOf(trace.Told, trace.Recover, trace.Persisted)
+}
 
 func (p *termsNeverDecrease) Step(e *trace.Event) {
-	p.last = reach(p.last, e.Node)
-	if life, ok := e.Data.(trace.Life); ok && e.Kind == trace.Recover && !life.Stored {
-		p.last[e.Node] = termTold{} // its disk was lost, and with it what it knew
+	p.last, p.wrote = reach(p.last, e.Node), reach(p.wrote, e.Node)
+	switch e.Kind {
+	case trace.Persisted:
+		p.wrote[e.Node] = true
+	case trace.Recover:
+		p.recover(e)
+	default:
+		p.told(e)
 	}
+}
+
+// recover forgives a node whose disk was lost, and with it what it knew. One that never wrote lost nothing, as far as
+// the trace shows writes.
+func (p *termsNeverDecrease) recover(e *trace.Event) {
+	life, ok := e.Data.(trace.Life)
+	if ok && !life.Stored && (p.wrote[e.Node] || p.setup.Level < trace.Full) {
+		p.last[e.Node], p.wrote[e.Node] = termTold{}, false
+	}
+}
+
+func (p *termsNeverDecrease) told(e *trace.Event) {
 	l, ok := told[election.Elected](e)
 	if !ok || l.Term == (election.Term{}) {
 		return

@@ -67,6 +67,9 @@ func (p *hintsVerified) hinted(e *trace.Event, d detector.Hint) {
 }
 
 func (p *hintsVerified) suspected(e *trace.Event, s detector.Suspect) {
+	if p.delays.odd(e.Node) {
+		return // it may have made up its mind long ago
+	}
 	p.examined++
 	h, ok := p.hints[pair{e.Node, s.Node}]
 	passed := e.T - h.first
@@ -74,7 +77,7 @@ func (p *hintsVerified) suspected(e *trace.Event, s detector.Suspect) {
 	case !ok || h.of != e.Inc || h.about != s.Incarnation:
 		p.violate(fmt.Sprintf("node %d suspects life %d of node %d for its connection, without a hint about that life that was not yet answered",
 			e.Node, s.Incarnation, s.Node), h.event, e)
-	case h.times < 2 && passed+p.setup.slack() < int64(p.setup.Detector.Verify) && !p.delays.odd(e.Node):
+	case h.times < 2 && passed+p.setup.slack() < int64(p.setup.Detector.Verify):
 		p.violate(fmt.Sprintf("node %d suspects node %d %s after the hint, and should have verified it for %s", e.Node, s.Node,
 			span(passed), p.setup.Detector.Verify), h.event, e)
 	}
@@ -109,7 +112,9 @@ type contactAt struct {
 	layer uint8
 }
 
-func (p *resetAnswered) Kinds() Kinds { return toldKinds | KindsOf(trace.Receive, trace.Fault) }
+func (p *resetAnswered) Kinds() Kinds {
+	return toldKinds | KindsOf(trace.Receive, trace.TimerSet, trace.Fault)
+}
 
 func (p *resetAnswered) Step(e *trace.Event) {
 	switch e.Kind {
@@ -119,6 +124,8 @@ func (p *resetAnswered) Step(e *trace.Event) {
 		if len(p.waiting) > 0 {
 			p.answered(e, e.Peer, e.PeerInc)
 		}
+	case trace.TimerSet:
+		p.timed(e)
 	case trace.Fault:
 		p.delays.step(e)
 	case trace.Told:
@@ -151,6 +158,18 @@ func (p *resetAnswered) told(e *trace.Event) {
 			p.waiting = map[pair]restored{}
 		}
 		p.waiting[pair{e.Node, q}] = restored{e.Inc, now.about, e.T, keep(e)}
+	}
+}
+
+// timed notes that a node is given a fresh timeout, as it is when it is reset once more.
+func (p *resetAnswered) timed(e *trace.Event) {
+	if len(p.waiting) == 0 || e.Layer != 0 {
+		return
+	}
+	k := pair{e.Node, protocol.ID(e.Timer.Arg)}
+	if r, ok := p.waiting[k]; ok {
+		r.since = e.T
+		p.waiting[k] = r
 	}
 }
 

@@ -41,7 +41,10 @@ type sentLife struct {
 	sent []sending
 }
 
-const window = 1 << 16
+const (
+	window = 1 << 16
+	gap    = 64 // sendings that may be missing in a row, before what was sent earlier is forgotten
+)
 
 // add remembers a Send.
 func (o *outbox) add(e *trace.Event) {
@@ -51,8 +54,8 @@ func (o *outbox) add(e *trace.Event) {
 		s.lives = append(s.lives, sentLife{inc: e.Inc, base: e.Seq})
 	}
 	l := &s.lives[len(s.lives)-1]
-	if e.Seq < l.base || e.Seq-l.base > uint64(len(l.sent)+window) {
-		*l = sentLife{inc: e.Inc, base: e.Seq} // numbers without sense; from here on anew
+	if e.Seq < l.base || e.Seq-l.base > uint64(len(l.sent)+gap) {
+		*l = sentLife{inc: e.Inc, base: e.Seq} // too many are missing: from here on anew
 	}
 	for uint64(len(l.sent)) <= e.Seq-l.base {
 		l.sent = append(l.sent, sending{})

@@ -96,6 +96,8 @@ func (p *detectorLives) told(e *trace.Event) {
 	case !known:
 	case answers(now, before) && p.from[e.Node] != q:
 		return
+	case answers(now, before):
+		p.violate(fmt.Sprintf("node %d goes back to life %d of node %d, which is over", e.Node, now.about, q), before.event, e)
 	case now.about < before.about:
 		p.violate(fmt.Sprintf("node %d tells of life %d of node %d after it told of life %d", e.Node, now.about, q, before.about), before.event, e)
 	case before.about == 0 && !before.suspected:

@@ -1,0 +1,94 @@
+package check_test
+
+import (
+	"time"
+
+	"ciranda.dev/engine/sim"
+)
+
+// plan does something at a moment.
+func plan(s *sim.Sim, at time.Duration, do func(s *sim.Sim)) { s.Plan(sim.Action{At: at, Do: do}) }
+
+// deaths lets nodes crash and come back and clients ask for elections, on a network that keeps its bounds.
+func deaths(s *sim.Sim) {
+	var again func(s *sim.Sim)
+	again = func(s *sim.Sim) {
+		if s.Now() > calmAt-10*ms {
+			return
+		}
+		f, group := s.Faults(), s.World().Group()
+		p := group[f.Intn(len(group))]
+		switch f.Intn(3) {
+		case 0:
+			s.Crash(p, true, false)
+		case 1:
+			s.Recover(p)
+		case 2:
+			s.Request(p, "elect")
+		}
+		plan(s, s.Now()+time.Duration(f.Intn(400))*ms, again)
+	}
+	plan(s, 300*ms, again)
+}
+
+// death lets the highest node crash, once all is calm.
+func death(s *sim.Sim) {
+	group := s.World().Group()
+	plan(s, calmAt+500*ms, func(s *sim.Sim) { s.Crash(group[len(group)-1], false, false) })
+}
+
+// losses lets one message of fifty be lost, and does nothing else.
+func losses(s *sim.Sim) {
+	for _, p := range s.World().Group() {
+		for _, q := range s.World().Group() {
+			l := s.Link(p, q)
+			l.Loss = 0.02
+			s.SetLink(p, q, l)
+		}
+	}
+}
+
+// standstill stops a node for half a second, and all the others for a little less than a timeout within that time.
+func standstill(s *sim.Sim) {
+	group := s.World().Group()
+	for i, id := range group {
+		from, length := 500*ms, 500*ms
+		if i > 0 {
+			from, length = 650*ms, 200*ms
+		}
+		plan(s, from, func(s *sim.Sim) { s.Pause(id) })
+		plan(s, from+length, func(s *sim.Sim) { s.Resume(id) })
+	}
+}
+
+// farewell lets the highest node leave in good order. Nobody stands for that, until a client asks the lowest.
+func farewell(s *sim.Sim) {
+	plan(s, 2*time.Second, func(s *sim.Sim) { s.Stop(3) })
+	plan(s, 3*time.Second, func(s *sim.Sim) { s.Request(1, "elect") })
+}
+
+// lateAnswer lets node 2 wait in vain for the answer of node 3, which dies and whose answer comes after 2 leads.
+func lateAnswer(s *sim.Sim) {
+	start := calmAt + 500*ms
+	plan(s, start, func(s *sim.Sim) {
+		l := s.Link(3, 2)
+		l.Delay.Min, l.Delay.Max = 80*ms, 80*ms
+		s.SetLink(3, 2, l)
+		s.Crash(4, false, false)
+	})
+	plan(s, start+65*ms, func(s *sim.Sim) { s.Crash(3, false, false) })
+}
+
+// lastWords lets the leader be cut off until it is suspected, then say that it leads, and die.
+func lastWords(s *sim.Sim) {
+	plan(s, 2*time.Second, func(s *sim.Sim) {
+		s.Cut(3, 1)
+		s.Cut(3, 2)
+	})
+	plan(s, 2600*ms, func(s *sim.Sim) {
+		s.Mend(3, 1)
+		s.Mend(3, 2)
+		s.Request(3, "elect")
+		s.Crash(3, false, false)
+	})
+}
