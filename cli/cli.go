@@ -57,6 +57,7 @@ func New() *cobra.Command {
 var commands = []func() *cobra.Command{
 	newUp, newSupervise, newDown, newLogs, newNode,
 	newStatus, newWatch, newExplain, newElect, newFault,
+	newRun, newReplay, newDiagram, newExport, newBench,
 }
 
 // Main runs the program with the arguments of the process and gives its exit status.
@@ -87,6 +88,8 @@ func status(err error) int {
 	switch {
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
+	case errors.Is(err, errShown):
+		return exitFailed
 	case errors.As(err, &m), code(err) == codes.InvalidArgument:
 		return exitMistake
 	default:
@@ -97,6 +100,9 @@ func status(err error) int {
 // errInterrupted ends a command that did all it should when it was interrupted.
 var errInterrupted = errors.New("interrupted")
 
+// errShown ends a command that has said itself what failed.
+var errShown = errors.New("failed")
+
 func code(err error) codes.Code {
 	if e := api.AsError(err); e != nil {
 		return e.Code
@@ -106,7 +112,7 @@ func code(err error) codes.Code {
 
 // report says in a line what went wrong, and in another one what to do about it.
 func report(w io.Writer, err error) {
-	if errors.Is(err, errInterrupted) {
+	if errors.Is(err, errInterrupted) || errors.Is(err, errShown) {
 		return
 	}
 	text, hint := err.Error(), ""

@@ -157,3 +157,13 @@ func writeJSON(path string, from any) error {
 	}
 	return os.Rename(temporary, path)
 }
+
+// RunsDir is where runs are kept that violated what was expected of them. It is made if it is not there.
+func RunsDir() (string, error) {
+	dir, err := root()
+	if err != nil {
+		return "", err
+	}
+	dir = filepath.Join(dir, "runs")
+	return dir, os.MkdirAll(dir, 0o700)
+}

@@ -165,3 +165,22 @@ func eventPlaces(events, wanted []trace.Event) []int {
 	}
 	return found
 }
+
+// Violation is the first property of the scenario that the events of a simulated run, recorded at a level, violate;
+// nil if they violate none.
+func (s *Scenario) Violation(events []trace.Event, level trace.Level) *check.Result {
+	properties, err := s.properties(s.Setup(Sim, level))
+	if err != nil {
+		return nil
+	}
+	suite := check.NewSuite(properties...)
+	for i := range events {
+		suite.Record(&events[i])
+	}
+	for _, r := range suite.Results() {
+		if r.Verdict == check.Violated {
+			return &r
+		}
+	}
+	return nil
+}

@@ -1,0 +1,342 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"ciranda.dev/cluster"
+	"ciranda.dev/replay"
+	"ciranda.dev/scenario"
+	"ciranda.dev/scenarios"
+	"ciranda.dev/trace"
+)
+
+// runFlags are those of run.
+type runFlags struct {
+	on       string
+	campaign scenario.Campaign
+	trace    string
+	replay   string
+	full     bool
+	shrink   bool
+	list     bool
+}
+
+func newRun() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run SCENARIO",
+		Short: "Run an experiment and judge it",
+		Long: "Run runs a scenario, a file or one of those that come with ciranda, on an engine: in the simulator over many\n" +
+			"seeds, or on real processes. It says whether what the scenario expects holds, and what it teaches shows.\n" +
+			"The exit status is 0 if so, 1 if something is violated or was never put to the test.",
+		Example: "  ciranda run leader-crash\n  ciranda run --list\n  ciranda run partition --on local\n" +
+			"  ciranda run my-experiment.yaml --runs 10000 --trace failed.jsonl --full\n  ciranda run --replay failed.jsonl",
+		Args: arguments(0, 1, "a scenario's file or name"),
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.on, "on", string(scenario.Sim), "the engine: sim, or local for real processes")
+	flags.IntVar(&f.campaign.Runs, "runs", 0, "how many runs (default: what the scenario says; 1 on real processes)")
+	flags.Uint64Var(&f.campaign.FirstSeed, "seed", 1, "the first seed")
+	flags.BoolVar(&f.campaign.Twice, "twice", false, "do every step twice, to find protocols that cheat")
+	flags.StringVar(&f.trace, "trace", "", "write the trace of the first violation, else of the last run, to this file")
+	flags.BoolVar(&f.full, "full", false, "record every message in that trace, not only what protocols tell")
+	flags.BoolVar(&f.shrink, "shrink", false, "make the first violation short, and write that to the trace")
+	flags.StringVar(&f.replay, "replay", "", "do the run of a trace again, step by step, and judge it")
+	flags.BoolVar(&f.list, "list", false, "list the scenarios that come with ciranda")
+	cmd.ValidArgsFunction = cobra.FixedCompletions(scenarios.List(), cobra.ShellCompDirectiveDefault)
+	return cmd
+}
+
+func (f *runFlags) run(cmd *cobra.Command, args []string) error {
+	engine := scenario.Engine(f.on)
+	switch {
+	case engine != scenario.Sim && engine != scenario.Local:
+		return mistake{fmt.Sprintf("found --on %q; expected sim or local", f.on), didYouMean(f.on, []string{"sim", "local"}, "")}
+	case f.list:
+		return listScenarios(cmd, engine)
+	case f.replay != "":
+		return replayRun(cmd, f.replay)
+	case len(args) == 0:
+		return mistake{"ciranda run: found no scenario; expected a file or a name", "ciranda run --list lists those that come with ciranda"}
+	case f.campaign.Runs < 0:
+		return mistake{fmt.Sprintf("found --runs %d; expected a number above 0", f.campaign.Runs), ""}
+	}
+	s, err := openScenario(args[0])
+	if err != nil {
+		return err
+	}
+	if !s.Allows(engine) {
+		return mistake{fmt.Sprintf("%s is not for %s; it says on: %v", args[0], engine, s.On), ""}
+	}
+	if engine == scenario.Local {
+		return f.local(cmd, s)
+	}
+	return f.simulate(cmd, s)
+}
+
+// openScenario reads a file, or a shipped scenario by its name.
+func openScenario(name string) (*scenario.Scenario, error) {
+	data, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) && !strings.ContainsAny(name, `/\`) {
+		s, err := scenarios.Open(name)
+		if err != nil && !isMistake(err) {
+			return nil, mistake{fmt.Sprintf("there is no file and no scenario %q", name),
+				didYouMean(name, scenarios.List(), "ciranda run --list lists those that come with ciranda")}
+		}
+		return s, err
+	}
+	if err != nil {
+		return nil, mistake{err.Error(), ""}
+	}
+	s, err := scenario.Parse(name, data)
+	if err != nil {
+		return nil, mistake{err.Error(), "docs/scenarios.md describes the file"}
+	}
+	return s, nil
+}
+
+func isMistake(err error) bool {
+	var m *scenario.Mistake
+	return errors.As(err, &m)
+}
+
+func listScenarios(cmd *cobra.Command, engine scenario.Engine) error {
+	for _, name := range scenarios.List() {
+		s, err := scenarios.Open(name)
+		if err != nil {
+			return err
+		}
+		if !s.Allows(engine) {
+			continue
+		}
+		if onTerminal() {
+			fmt.Fprintf(cmd.OutOrStdout(), "%-24s %s\n", name, s.Name)
+		} else {
+			fmt.Fprintln(cmd.OutOrStdout(), name)
+		}
+	}
+	return nil
+}
+
+// simulate runs the scenario in the simulator.
+func (f *runFlags) simulate(cmd *cobra.Command, s *scenario.Scenario) error {
+	progress := newProgress(cmd.ErrOrStderr())
+	f.campaign.Progress = progress.show
+	report, err := s.Simulate(cmd.Context(), f.campaign)
+	progress.clear()
+	if err != nil {
+		return err
+	}
+	if err := f.keep(cmd, s, report); err != nil {
+		return err
+	}
+	return conclude(cmd, report)
+}
+
+// conclude prints the report; the error says how the command ends.
+func conclude(cmd *cobra.Command, r *scenario.Report) error {
+	if err := show(cmd, r, func(w io.Writer) { writeReport(w, r) }); err != nil {
+		return err
+	}
+	switch {
+	case r.Interrupted:
+		return errInterrupted
+	case r.Verdict.Failed():
+		return errShown
+	}
+	return nil
+}
+
+// keep writes the trace that was asked for. A run that violates what is expected is kept in any case: short, and with
+// its steps.
+func (f *runFlags) keep(cmd *cobra.Command, s *scenario.Scenario, r *scenario.Report) error {
+	if r.Runs == 0 || r.Interrupted {
+		return nil
+	}
+	path := f.trace
+	if path == "" && r.Verdict == scenario.Violated {
+		dir, err := cluster.RunsDir()
+		if err != nil {
+			return err
+		}
+		path = filepath.Join(dir, fmt.Sprintf("%s-%d.jsonl", strings.TrimSuffix(filepath.Base(s.File), ".yaml"), *r.Seed))
+	}
+	if path == "" && !f.shrink {
+		return nil
+	}
+	if f.shrink || r.Verdict == scenario.Violated {
+		return f.keepShort(cmd, s, r, path)
+	}
+	level := trace.Protocol
+	if f.full {
+		level = trace.Full
+	}
+	r.Trace = &path
+	return writeFile(path, func(w io.Writer) error {
+		return s.WriteRun(cmd.Context(), *r.Seed, level, w, trace.WriteOptions{Compress: compressed(path)})
+	})
+}
+
+func (f *runFlags) keepShort(cmd *cobra.Command, s *scenario.Scenario, r *scenario.Report, path string) error {
+	short, err := s.Shrink(cmd.Context(), *r.Seed)
+	if errors.Is(err, scenario.ErrNothing) {
+		return mistake{"there is no violation to shrink", "leave --shrink out"}
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "ciranda: seed %d: %d of %d faults and %d of %d steps are enough\n",
+		*r.Seed, short.Faults, short.FaultsBefore, short.After, short.Before)
+	if path == "" {
+		writeSteps(cmd.ErrOrStderr(), short)
+		return nil
+	}
+	r.Trace = &path
+	if r.Verdict == scenario.Violated {
+		writeSteps(cmd.ErrOrStderr(), short)
+	}
+	return writeFile(path, func(w io.Writer) error { return short.Write(w, trace.WriteOptions{Compress: compressed(path)}) })
+}
+
+// shownSteps is how many steps of a failed run are printed.
+const shownSteps = 60
+
+// writeSteps prints the last steps of a short run.
+func writeSteps(w io.Writer, short *scenario.Shrunk) {
+	steps := short.Steps
+	if len(steps) > shownSteps {
+		fmt.Fprintf(w, "  … %d steps before\n", len(steps)-shownSteps)
+		steps = steps[len(steps)-shownSteps:]
+	}
+	for _, st := range steps {
+		fmt.Fprintln(w, " ", st)
+	}
+}
+
+func compressed(path string) bool { return strings.HasSuffix(path, ".zst") }
+
+// writeFile writes a file, whole or not at all.
+func writeFile(path string, write func(io.Writer) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".ciranda-*")
+	if err != nil {
+		return mistake{err.Error(), ""}
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if err := errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// replayRun does a recorded run again and says what it shows.
+func replayRun(cmd *cobra.Command, path string) error {
+	t, err := readTrace(path)
+	if err != nil {
+		return err
+	}
+	if len(t.Header.Steps) == 0 || t.Header.Script == "" {
+		return mistake{fmt.Sprintf("%s does not hold the steps of a run; expected a trace of the simulator", path),
+			"ciranda replay shows any trace"}
+	}
+	p, err := replay.New(t)
+	if err != nil {
+		return err
+	}
+	if err := p.Repeats(); err != nil {
+		return err
+	}
+	if p.Violation == nil {
+		fmt.Fprintf(cmd.OutOrStdout(), "%d steps, the same trace again; nothing is violated\n", len(t.Header.Steps))
+		return nil
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%d steps, the same trace again\nviolated: %s: %s\n", len(t.Header.Steps), p.Violation.Property, p.Violation.Why)
+	for _, e := range p.Violation.Witnesses {
+		fmt.Fprintln(cmd.OutOrStdout(), "  "+trace.Line(&e, &t.Header))
+	}
+	return errShown
+}
+
+// readTrace reads a trace, and says what is odd about it.
+func readTrace(path string) (*trace.Trace, error) {
+	t, err := trace.ReadFile(path, trace.ReadOptions{})
+	if err != nil {
+		return nil, mistake{strings.TrimPrefix(err.Error(), "trace: "), "a trace is written by ciranda run --trace FILE"}
+	}
+	if t.Cut != "" {
+		fmt.Fprintf(os.Stderr, "ciranda: %s: %s\n", path, t.Cut)
+	}
+	return t, nil
+}
+
+func writeReport(w io.Writer, r *scenario.Report) {
+	fmt.Fprintf(w, "%s: %d runs on %s", r.Scenario, r.Runs, r.Engine)
+	if r.Engine == scenario.Sim {
+		fmt.Fprintf(w, ", seeds from %d", r.FirstSeed)
+	}
+	fmt.Fprintf(w, ", %.1f s\n\n", r.Elapsed)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, p := range r.Properties {
+		runs := fmt.Sprintf("in %d", p.Held)
+		if p.Violations > 0 {
+			runs = fmt.Sprintf("in %d", p.Violations)
+		}
+		expected := ""
+		if p.Role == scenario.ToViolate {
+			expected = " (should be violated)"
+		}
+		fmt.Fprintf(table, "  %s\t%s\t%s%s\n", p.Verdict, runs, p.Demand, expected)
+		if p.Why != "" {
+			fmt.Fprintf(table, "  \t\t%s\n", p.Why)
+		}
+	}
+	table.Flush()
+	fmt.Fprintf(w, "\n%s: %s\n", r.Verdict, r.Reason)
+	if r.Verdict == scenario.Violated && r.Repeat != "" {
+		fmt.Fprintf(w, "repeat it: %s\n", r.Repeat)
+	}
+	if r.Trace != nil {
+		fmt.Fprintf(w, "trace: %s (ciranda replay, diagram and export read it)\n", *r.Trace)
+	}
+}
+
+// A progress shows on a terminal how far a campaign is.
+type progress struct {
+	out     io.Writer
+	visible bool
+}
+
+func newProgress(out io.Writer) *progress {
+	return &progress{out, term.IsTerminal(int(os.Stderr.Fd()))}
+}
+
+func (p *progress) show(done, of int) {
+	if p.visible && (done%max(1, of/200) == 0 || done == of) {
+		fmt.Fprintf(p.out, "\r%d of %d runs", done, of)
+	}
+}
+
+func (p *progress) clear() {
+	if p.visible {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+}
+
+// local runs the scenario on real processes of this machine.
+func (f *runFlags) local(cmd *cobra.Command, s *scenario.Scenario) error {
+	return mistake{"real processes are not wired yet", ""}
+}
