@@ -75,7 +75,7 @@ func (n *Node) call(c *call) {
 	n.callID++
 	c.id = n.callID
 	n.replies[c.id] = c
-	n.input(now, trace.Event{Kind: trace.Call, Data: c.body})
+	n.begin(now, trace.Event{Kind: trace.Call, Data: c.body})
 	n.stack.Call(protocol.Call{ID: c.id, Body: c.body}, n.inputs(now), &n.out)
 	n.carry()
 }

@@ -82,7 +82,7 @@ func (n *Node) Heal() error {
 func (n *Node) Freeze() error {
 	return n.inject(func() {
 		if !n.frozen && n.ending == nil {
-			n.record(trace.Event{Kind: trace.Pause})
+			n.tell(trace.Pause, 0, 0, nil)
 			n.frozen = true
 		}
 	})
@@ -94,7 +94,7 @@ func (n *Node) Thaw() error { return n.inject(n.thaw) }
 func (n *Node) thaw() {
 	if n.frozen {
 		n.frozen = false
-		n.record(trace.Event{Kind: trace.Resume})
+		n.tell(trace.Resume, 0, 0, nil)
 	}
 }
 
@@ -165,7 +165,7 @@ func (n *Node) setRate(rate float64) {
 
 func (n *Node) inject(f func()) error {
 	ok := n.do(func() {
-		n.now, n.cause = n.clock.trace(time.Now()), 0
+		n.now = n.clock.trace(time.Now())
 		f()
 	})
 	if !ok {

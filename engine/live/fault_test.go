@@ -182,6 +182,25 @@ func TestFreezeAndBackpressure(t *testing.T) {
 	})
 }
 
+// The first message to a node that is gone asks for a new connection; that it is refused is told once.
+func TestGoneNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, "")
+		c.startAll()
+		synctest.Wait()
+		link := c.mesh.ends[1]
+		c.kill(2)
+		time.Sleep(time.Second) // ten beats
+		if got := c.state(1).Log; !slices.Equal(got, []string{"net.down{2 1}", "net.down{2 1}"}) || link.redials != 1 {
+			t.Errorf("told %v, after %d redials", got, link.redials)
+		}
+		c.stopAll()
+		if got := c.losses(1)["down"]; got < 9 {
+			t.Errorf("%d messages to nobody", got)
+		}
+	})
+}
+
 func TestReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 2, "")

@@ -13,12 +13,13 @@ type gate struct {
 	durable uint64 // as last seen
 }
 
-// An output is an effect that goes out of the node, with what its trace event needs.
+// An output is an effect that goes out of the node, or the event of a step's input, with what its trace event needs.
 type output struct {
 	effect protocol.Effect
-	mark   uint64 // it leaves when the disk has reached this
-	cause  uint64
-	now    int64
+	input  *trace.Event // in place of an effect
+	mark   uint64       // it leaves when the disk has reached this
+	step   uint64
+	now    int64 // when the step began
 }
 
 func (g *gate) len() int { return len(g.queue) - g.head }
@@ -78,16 +79,26 @@ func (n *Node) safe(mark uint64) bool {
 
 // drain lets out what need not wait any more.
 func (n *Node) drain() {
-	for n.gate.len() > 0 && n.safe(n.gate.queue[n.gate.head].mark) && n.covered() {
-		o := n.gate.pop()
-		n.now, n.cause = o.now, o.cause
-		n.release(&o.effect)
+	for n.gate.len() > 0 {
+		o := &n.gate.queue[n.gate.head]
+		stamp := uint64(0)
+		if o.input != nil {
+			stamp = o.input.Lamport
+		}
+		if !n.safe(o.mark) || !n.covers(stamp) {
+			break
+		}
+		out := n.gate.pop()
+		n.leave(&out)
 	}
 	n.clockAt.Store(n.lamport.Time())
 }
 
-// covered says whether the next Lamport stamp may be used: a later life must know that it was.
-func (n *Node) covered() bool { return n.counter == nil || n.counter.Covers(n.lamport.Time()+1) }
+// covers says whether the next Lamport stamp may be used, after one of stamp was received: a later life must know that
+// it was.
+func (n *Node) covers(stamp uint64) bool {
+	return n.counter == nil || n.counter.Covers(max(stamp, n.lamport.Time())+1)
+}
 
 // carry does the effects of a step. Timers are set and records handed to the disk at once, all of a step's together;
 // outputs go through the gate.
@@ -97,16 +108,33 @@ func (n *Node) carry() {
 	closed := n.gateIsClosed()
 	for i := range effects {
 		e := &effects[i]
-		switch {
-		case e.Kind == protocol.Set || e.Kind == protocol.Cancel:
-			n.arm(e)
-		case closed && n.goesAtOnce(e, wrote):
-			n.release(e)
-		default:
-			n.gate.push(output{*e, n.gate.mark, n.cause, n.now})
+		if !n.goesOut(e) {
+			continue
+		}
+		o := output{effect: *e, mark: n.gate.mark, step: n.step, now: n.now}
+		if closed && n.goesAtOnce(e, wrote) {
+			n.leave(&o)
+		} else {
+			n.gate.push(o)
 		}
 	}
 	n.drain()
+}
+
+// goesOut does what stays in the node, and says whether there is anything to send or to record.
+func (n *Node) goesOut(e *protocol.Effect) bool {
+	switch e.Kind {
+	case protocol.Set:
+		n.timers.set(timerName{e.Layer, e.Timer}, n.local+max(0, e.After)) // from when the step began
+		return n.cfg.Level.Records(trace.TimerSet)
+	case protocol.Cancel:
+		wasArmed := n.timers.cancel(timerName{e.Layer, e.Timer})
+		return wasArmed && n.cfg.Level.Records(trace.TimerCancel)
+	case protocol.Persist:
+		return n.cfg.Level.Records(trace.Persisted)
+	default:
+		return true
+	}
 }
 
 // persist hands the step's records to the disk. It says whether there were any.
@@ -123,47 +151,46 @@ func (n *Node) persist(effects []protocol.Effect) bool {
 	return len(n.records) > 0
 }
 
-// arm sets or cancels a timer.
-func (n *Node) arm(e *protocol.Effect) {
-	name := timerName{e.Layer, e.Timer}
-	k := trace.TimerSet
-	if e.Kind == protocol.Set {
-		n.timers.set(name, n.local+max(0, e.After)) // of the moment at which the step began
-	} else if k = trace.TimerCancel; !n.timers.cancel(name) {
+// leave lets an output leave the node.
+func (n *Node) leave(o *output) {
+	n.now = o.now
+	if o.input != nil {
+		was := n.step
+		n.step = o.step
+		n.input(o.input)
+		n.step = was
 		return
 	}
-	if ev := n.count(k); ev != nil {
+	switch e := &o.effect; e.Kind {
+	case protocol.Send:
+		n.send(e, o.step)
+	case protocol.Persist:
+		r := e.Body.(*protocol.Record)
+		n.tell(trace.Persisted, o.step, e.Layer, trace.Record{Key: r.Key, Length: len(r.Value)})
+	case protocol.Set, protocol.Cancel:
+		n.tellTimer(e, o.step)
+	case protocol.Indicate:
+		n.tell(trace.Told, o.step, e.Layer, e.Body)
+	case protocol.Note:
+		n.tell(trace.Noted, o.step, e.Layer, e.Body)
+	case protocol.Leave:
+		n.hand(e.Body.(protocol.Event))
+	}
+}
+
+func (n *Node) tellTimer(e *protocol.Effect, step uint64) {
+	k := trace.TimerSet
+	if e.Kind == protocol.Cancel {
+		k = trace.TimerCancel
+	}
+	if ev := n.count(k, step); ev != nil {
 		ev.Layer, ev.Timer, ev.After = e.Layer, e.Timer, int64(e.After)
 		n.cfg.Sink.Record(ev)
 	}
 }
 
-// release lets an output leave the node.
-func (n *Node) release(e *protocol.Effect) {
-	switch e.Kind {
-	case protocol.Send:
-		n.send(e)
-	case protocol.Persist:
-		r := e.Body.(*protocol.Record)
-		n.told(trace.Persisted, e.Layer, trace.Record{Key: r.Key, Length: len(r.Value)})
-	case protocol.Indicate:
-		n.told(trace.Told, e.Layer, e.Body)
-	case protocol.Note:
-		n.told(trace.Noted, e.Layer, e.Body)
-	case protocol.Leave:
-		n.leave(e.Body.(protocol.Event))
-	}
-}
-
-func (n *Node) told(k trace.Kind, layer uint8, data any) {
-	if ev := n.count(k); ev != nil {
-		ev.Layer, ev.Data = layer, data
-		n.cfg.Sink.Record(ev)
-	}
-}
-
-// leave hands an event from the top to whom it is for.
-func (n *Node) leave(e protocol.Event) {
+// hand hands an event that left at the top to whom it is for.
+func (n *Node) hand(e protocol.Event) {
 	if r, ok := e.(protocol.Reply); ok {
 		n.reply(r)
 	} else if n.cfg.Leave != nil {

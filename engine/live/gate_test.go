@@ -51,6 +51,15 @@ func TestStalledDisk(t *testing.T) {
 			t.Errorf("%d beats in 1.1 s of a stalled disk", got)
 		}
 
+		inTrace := 0
+		for _, e := range c.traces[1].all()[recorded:] {
+			if e.Kind == trace.Noted && e.Data == (protocol.Disk{Stalled: true}) || e.Kind == trace.Send && e.Data == (Beat{}) {
+				inTrace++
+			}
+		}
+		if inTrace < 21 {
+			t.Errorf("%d of 10 beats to two and the news of the disk are in the trace already", inTrace)
+		}
 		must(t, c.nodes[1].SetDisk(disk.Fault{}))
 		synctest.Wait()
 		if got := []uint64{<-replies, <-replies, <-replies}; got[0]+got[1]+got[2] != 2+2+3 {

@@ -83,7 +83,7 @@ func (n *Node) take(b batch) {
 	}
 	switch {
 	case b.up != nil:
-		p.up, p.inc, p.api, p.hinted = true, max(p.inc, b.inc), b.up.API, false
+		p.up, p.inc, p.api, p.hints = true, max(p.inc, b.inc), b.up.API, 0
 		if b.up.Lamport <= clock.Ceiling {
 			n.known = max(n.known, b.up.Lamport)
 		}
@@ -95,21 +95,23 @@ func (n *Node) take(b batch) {
 	}
 }
 
-// hint passes on that a connection was closed. A cut link would not have told.
+// hint passes on that a connection was closed, and the first time after it that a new one was refused. More of the same
+// would say nothing new. A cut link would not have told.
 func (n *Node) hint(now time.Time, p *peer, who peerLife) {
 	if who.inc == p.inc {
 		p.up = false
 	}
-	if p.cut || p.link.Cut {
+	if p.cut || p.link.Cut || p.hints == maxHints {
 		return
 	}
-	p.hinted = true
+	p.hints++
+	p.redial = p.hints < maxHints
 	n.notify(now, protocol.LinkDown{Node: who.id, Incarnation: who.inc})
 }
 
 // receive takes the step of a message, unless it is dropped.
 func (n *Node) receive(now time.Time, a *arrival) {
-	n.now, n.cause = n.clock.trace(now), 0
+	n.now = n.clock.trace(now)
 	p := n.shim.peers[n.sender.id]
 	p.inc = max(p.inc, n.sender.inc)
 	switch {
@@ -122,7 +124,7 @@ func (n *Node) receive(now time.Time, a *arrival) {
 	case a.envelope.Seq == 0:
 		n.bad(a, "corrupt", errors.New("a message without a number"))
 	default:
-		if err := n.merge(a.envelope.Lamport); err != nil {
+		if err := n.credible(a.envelope.Lamport); err != nil {
 			n.bad(a, "ceiling", err)
 			return
 		}
@@ -132,27 +134,21 @@ func (n *Node) receive(now time.Time, a *arrival) {
 
 func (n *Node) deliver(now time.Time, a *arrival) {
 	n.stats.Received++
-	if e := n.count(trace.Receive); e != nil {
-		e.Peer, e.PeerInc, e.Seq = n.sender.id, n.sender.inc, a.envelope.Seq
-		e.Layer, e.Data = a.packet.Channel, a.packet.Body
-		n.cause = e.N
-		n.cfg.Sink.Record(e)
-	}
+	n.begin(now, trace.Event{Kind: trace.Receive, Lamport: a.envelope.Lamport, Peer: n.sender.id, PeerInc: n.sender.inc,
+		Seq: a.envelope.Seq, Layer: a.packet.Channel, Data: a.packet.Body})
 	n.stack.Receive(n.sender.id, n.sender.inc, a.packet, n.inputs(now), &n.out)
 	n.carry()
 }
 
-// merge checks a received stamp and lets the clock catch up with it; the receipt is counted next, one above both.
-// What a handshake told is known too, so a node that was away for long is not shut out.
-func (n *Node) merge(t uint64) error {
+// credible checks a received stamp. What a handshake told is known too, so a node that was away for long is not shut
+// out.
+func (n *Node) credible(t uint64) error {
 	known := n.lamport
 	if err := known.Adopt(n.known); err != nil {
 		return err
 	}
-	if _, err := known.Receive(t); err != nil {
-		return err
-	}
-	return n.lamport.Adopt(t)
+	_, err := known.Receive(t)
+	return err
 }
 
 // lost records that a message was dropped on its arrival.

@@ -171,7 +171,9 @@ type Node struct {
 	now     int64         // when the step began, for the trace
 	local   time.Duration // the same on the node's monotonic clock
 	records []protocol.Record
-	cause   uint64
+	step    uint64 // its number
+	cause   uint64 // the recorded input of step causeOf
+	causeOf uint64
 	counted uint64 // events recorded
 	sent    uint64 // messages numbered
 	event   trace.Event

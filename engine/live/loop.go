@@ -46,7 +46,7 @@ func (n *Node) serve() (err error) {
 			err = n.panicked(r)
 		}
 	}()
-	n.begin()
+	n.start()
 	for {
 		if err := n.trouble(); err != nil {
 			return err
@@ -69,16 +69,16 @@ func (n *Node) serve() (err error) {
 	}
 }
 
-// begin is the first step.
-func (n *Node) begin() {
+// start is the first step.
+func (n *Node) start() {
 	now := time.Now()
-	n.covered() // asks for the first block of the clock, before it is needed
+	n.covers(0) // asks for the first block of the clock, before it is needed
 	life := trace.Life{Stored: n.cfg.Disk != nil && n.cfg.Disk.Recovered()}
 	if n.self.Incarnation == 1 {
-		n.input(now, trace.Event{Kind: trace.Start, Data: life})
+		n.begin(now, trace.Event{Kind: trace.Start, Data: life})
 		n.stack.Start(n.inputs(now), &n.out)
 	} else {
-		n.input(now, trace.Event{Kind: trace.Recover, Data: life})
+		n.begin(now, trace.Event{Kind: trace.Recover, Data: life})
 		stored := func(string) ([]byte, bool) { return nil, false }
 		if n.cfg.Disk != nil {
 			stored = n.cfg.Disk.Stored
@@ -193,7 +193,7 @@ func (n *Node) expire() {
 		if !ok {
 			return
 		}
-		n.input(now, trace.Event{Kind: trace.TimerFire, Layer: name.layer, Timer: name.timer})
+		n.begin(now, trace.Event{Kind: trace.TimerFire, Layer: name.layer, Timer: name.timer})
 		n.stack.Expire(name.layer, name.timer, n.inputs(now), &n.out)
 		n.carry()
 	}
@@ -219,16 +219,24 @@ func (n *Node) flush() {
 	n.dirty, n.handled = false, 0
 	if n.stack.Flushes() {
 		now, until := time.Now(), n.until
-		n.now, n.cause = n.clock.trace(now), 0
+		n.step++
+		n.now = n.clock.trace(now)
 		n.stack.Flush(n.inputs(now), &n.out)
 		n.carry()
 		n.dirty, n.until = false, until // it belongs to the steps before, and is not slow itself
 	}
 }
 
-// notify gives the stack an indication from the bottom.
+// notify gives the stack an indication from the bottom. News of the disk is recorded at once: it would come too late
+// behind what waits for that disk.
 func (n *Node) notify(now time.Time, e protocol.Event) {
-	n.input(now, trace.Event{Kind: trace.Noted, Data: e})
+	if _, ok := e.(protocol.Disk); ok {
+		n.step++
+		n.now = n.clock.trace(now)
+		n.input(&trace.Event{Kind: trace.Noted, Data: e})
+	} else {
+		n.begin(now, trace.Event{Kind: trace.Noted, Data: e})
+	}
 	n.stack.Notify(e, n.inputs(now), &n.out)
 	n.carry()
 }
@@ -265,7 +273,7 @@ func (n *Node) untilStalled(now time.Time) time.Duration {
 func (n *Node) beginEnd(e *ending) {
 	if n.ending == nil || e.killed {
 		n.ending, n.pending = e, nil
-		n.now, n.cause = n.clock.trace(time.Now()), 0
+		n.now = n.clock.trace(time.Now())
 		n.thaw()
 		n.until = time.Time{}
 	}
@@ -290,7 +298,7 @@ func (n *Node) over() (bool, error) {
 		return true, fmt.Errorf("live: node %d: %d outputs still waited for the disk: %w", n.self.ID, n.gate.len(), e.ctx.Err())
 	}
 	n.departAll()
-	n.now, n.cause = n.clock.trace(time.Now()), 0
-	n.record(trace.Event{Kind: trace.Stop})
+	n.now = n.clock.trace(time.Now())
+	n.tell(trace.Stop, 0, 0, nil)
 	return true, nil
 }

@@ -25,6 +25,7 @@ type end struct {
 	served  sync.WaitGroup // the goroutines of in
 	stats   transport.Stats
 	resets  int
+	redials int
 }
 
 // A pipe carries one connection's messages to one end.
@@ -95,7 +96,15 @@ func (e *end) Send(to protocol.ID, message []byte) error {
 	}
 }
 
-func (e *end) Redial(protocol.ID) {}
+// Redial is always refused: there is a connection to everybody who is there.
+func (e *end) Redial(to protocol.ID) {
+	e.mesh.mu.Lock()
+	defer e.mesh.mu.Unlock()
+	if e.mesh.ends[to] == nil {
+		e.redials++
+		e.served.Go(func() { e.handler.Down(to, 1) })
+	}
+}
 
 func (e *end) Reset(to protocol.ID) {
 	e.mesh.mu.Lock()

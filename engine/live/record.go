@@ -6,32 +6,57 @@ import (
 	"ciranda.dev/trace"
 )
 
+// begin begins a step with an input. The input is recorded now, or behind what waits at the gate: so the trace shows
+// steps in their order.
+func (n *Node) begin(now time.Time, e trace.Event) {
+	n.step++
+	n.now = n.clock.trace(now)
+	if n.gateIsClosed() || !n.covers(e.Lamport) {
+		if e.Kind == trace.Receive || n.cfg.Level.Records(e.Kind) {
+			held := e // only what is held is put on the heap
+			n.gate.push(output{input: &held, mark: n.gate.mark, step: n.step, now: n.now})
+		}
+		return
+	}
+	n.input(&e)
+}
+
+// input records the event that a step begins with: the cause of what follows in it. Of a receipt, e has the stamp of
+// the message.
+func (n *Node) input(e *trace.Event) {
+	if e.Kind == trace.Receive {
+		_ = n.lamport.Adopt(e.Lamport) // it has been checked
+	}
+	if ev := n.count(e.Kind, 0); ev != nil {
+		ev.Peer, ev.PeerInc, ev.Seq, ev.Layer, ev.Timer, ev.Data = e.Peer, e.PeerInc, e.Seq, e.Layer, e.Timer, e.Data
+		n.cause, n.causeOf = ev.N, n.step
+		n.cfg.Sink.Record(ev)
+	}
+}
+
 // count counts an event of the node on its Lamport clock. It gives the event to be filled in and recorded, or nil if
-// the level leaves out that kind.
-func (n *Node) count(k trace.Kind) *trace.Event {
+// the level leaves out that kind: then only messages count.
+func (n *Node) count(k trace.Kind, step uint64) *trace.Event {
+	recorded := n.cfg.Level.Records(k)
+	if !recorded && k != trace.Send && k != trace.Receive {
+		return nil
+	}
 	stamp := n.lamport.Tick()
-	if !n.cfg.Level.Records(k) {
+	if !recorded {
 		return nil
 	}
 	n.counted++
-	n.event = trace.Event{Kind: k, Node: n.self.ID, Inc: n.self.Incarnation, T: n.now, N: n.counted, Lamport: stamp, Cause: n.cause}
+	n.event = trace.Event{Kind: k, Node: n.self.ID, Inc: n.self.Incarnation, T: n.now, N: n.counted, Lamport: stamp}
+	if step == n.causeOf {
+		n.event.Cause = n.cause
+	}
 	return &n.event
 }
 
-// input records the event that a step begins with: the cause of what follows in it.
-func (n *Node) input(now time.Time, e trace.Event) {
-	n.now, n.cause = n.clock.trace(now), 0
-	n.record(e)
-	n.cause = 0
-	if n.cfg.Level.Records(e.Kind) {
-		n.cause = n.counted
-	}
-}
-
-// record records an event of the node.
-func (n *Node) record(e trace.Event) {
-	if ev := n.count(e.Kind); ev != nil {
-		ev.Layer, ev.Timer, ev.Data = e.Layer, e.Timer, e.Data
+// tell records an event of a step; step 0 is none.
+func (n *Node) tell(k trace.Kind, step uint64, layer uint8, data any) {
+	if ev := n.count(k, step); ev != nil {
+		ev.Layer, ev.Data = layer, data
 		n.cfg.Sink.Record(ev)
 	}
 }

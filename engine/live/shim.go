@@ -33,7 +33,8 @@ type peer struct {
 	id     protocol.ID
 	inc    protocol.Incarnation // the last one known
 	up     bool                 // connected
-	hinted bool                 // its connection was closed, and nothing has been sent to it since
+	hints  int                  // how often LinkDown was told since it was up
+	redial bool                 // its connection was closed, and nothing has been sent to it since
 	api    string
 	link   network.Link // to it
 	cut    bool         // from it
@@ -49,6 +50,9 @@ func newShim(cfg Config) shim {
 	}
 	return s
 }
+
+// maxHints is how often the stack is told that one connection is gone: when it closes and when a new one is refused.
+const maxHints = 2
 
 // A departure is a message that is held back.
 type departure struct {
@@ -113,7 +117,7 @@ func same(a, b protocol.Message) bool {
 }
 
 // send numbers, stamps and encodes a message and puts it on its way.
-func (n *Node) send(e *protocol.Effect) {
+func (n *Node) send(e *protocol.Effect, step uint64) {
 	n.sent++
 	n.stats.Sent++
 	to := n.shim.peers[e.To]
@@ -121,7 +125,7 @@ func (n *Node) send(e *protocol.Effect) {
 		panic(fmt.Sprintf("%s is sent to node %d, which is not in the group", protocol.Name(e.Body), e.To))
 	}
 	lost := trace.Event{Node: n.self.ID, Inc: n.self.Incarnation, Peer: e.To, PeerInc: to.inc, Seq: n.sent, Layer: e.Channel}
-	if ev := n.count(trace.Send); ev != nil {
+	if ev := n.count(trace.Send, step); ev != nil {
 		ev.Peer, ev.PeerInc, ev.Seq, ev.Layer, ev.Data = e.To, to.inc, n.sent, e.Channel, e.Body
 		n.cfg.Sink.Record(ev)
 	}
@@ -135,7 +139,7 @@ func (n *Node) dispatch(to *peer, message []byte, e trace.Event) {
 	l := &to.link
 	switch {
 	case *l == network.Link{}:
-		n.hand(to, message, e)
+		n.give(to, message, e)
 		return
 	case l.Cut:
 		n.drop(&e, "cut")
@@ -165,7 +169,7 @@ func (n *Node) delay(to *peer, message []byte, e trace.Event) {
 	}
 	switch {
 	case !at.After(now):
-		n.hand(to, message, e)
+		n.give(to, message, e)
 	case len(n.shim.underway) >= maxUnderway:
 		n.drop(&e, "overflow")
 	default:
@@ -183,7 +187,7 @@ func (n *Node) depart(now time.Time) {
 		if d.to.link.Cut {
 			n.drop(&d.event, "cut")
 		} else {
-			n.hand(d.to, d.message, d.event)
+			n.give(d.to, d.message, d.event)
 		}
 	}
 }
@@ -195,9 +199,9 @@ func (n *Node) departAll() {
 	}
 }
 
-// hand gives a message to the transport. The first one after the connection was closed asks for a new one: a detector
+// give gives a message to the transport. The first one after the connection was closed asks for a new one: a detector
 // probes so.
-func (n *Node) hand(to *peer, message []byte, e trace.Event) {
+func (n *Node) give(to *peer, message []byte, e trace.Event) {
 	err := n.transport.Send(to.id, message)
 	switch {
 	case err == nil:
@@ -205,9 +209,9 @@ func (n *Node) hand(to *peer, message []byte, e trace.Event) {
 		n.drop(&e, "queue")
 	default:
 		n.drop(&e, "down")
-		if to.hinted {
+		if to.redial {
 			n.transport.Redial(to.id)
 		}
 	}
-	to.hinted = false
+	to.redial = false
 }

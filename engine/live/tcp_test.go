@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"ciranda.dev/check"
 	"ciranda.dev/engine/network"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector/heartbeat"
@@ -96,6 +97,7 @@ func TestElectionOverTCP(t *testing.T) {
 
 	delete(b.leads, 4)
 	b.kill(4)
+	b.traces[4].crashed()
 	b.agree(3)
 
 	b.start(5)
@@ -114,9 +116,57 @@ func TestElectionOverTCP(t *testing.T) {
 	if err := b.check(); err != nil {
 		t.Error(err)
 	}
+	b.judge()
 	if k := b.kinds(5); k[trace.Start] != 1 || k[trace.Recover] != 1 || k[trace.Stop] != 2 {
 		t.Errorf("trace of node 5: %v", k)
 	}
+}
+
+// judge lets the properties judge the merged trace that any trace shows.
+func (b *band) judge() {
+	b.t.Helper()
+	var parts []*trace.Trace
+	for _, id := range b.group {
+		parts = append(parts, &trace.Trace{Header: trace.Header{Level: trace.Full, Node: id, Members: b.group, Boot: "here"}, Events: b.traces[id].all()})
+	}
+	whole, report, err := trace.Merge(parts)
+	if err != nil || report.Missing > 0 || report.Forced > 0 {
+		b.t.Fatalf("merged: %v, %+v", err, report)
+	}
+	setup := check.Setup{Nodes: b.group, Engine: check.OneHost, Level: trace.Full, Election: &check.Election{},
+		Detector: &check.Detector{Interval: 100 * time.Millisecond, Timeout: 350 * time.Millisecond, Verify: 30 * time.Millisecond}}
+	var properties []check.Property
+	for _, name := range []string{"well-formed", "no-creation", "clock-condition", "incarnations-rise", "durable-first",
+		"suspicions-alternate", "detector-lives", "hints-verified", "one-leader-per-term", "terms-never-decrease"} {
+		p, err := check.New(name, nil, setup)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		properties = append(properties, p)
+	}
+	suite := check.NewSuite(properties...)
+	for i := range whole.Events {
+		suite.Record(&whole.Events[i])
+	}
+	for _, r := range suite.Results() {
+		if r.Verdict != check.Holds {
+			b.t.Errorf("%s: %s: %s", r.Property, r.Verdict, r.Why)
+			for i := range r.Witnesses {
+				b.t.Logf("    %+v", r.Witnesses[i])
+			}
+		}
+	}
+}
+
+// crashed records the end of a life that could not record it.
+func (r *recorder) crashed() {
+	var last trace.Event
+	for _, e := range r.all() {
+		if e.N > 0 {
+			last = e
+		}
+	}
+	r.Record(&trace.Event{Kind: trace.Crash, Node: last.Node, Inc: last.Inc, N: last.N + 1, Lamport: last.Lamport + 1, T: machineClock()})
 }
 
 // cutOff cuts a node off from the others, who are those to agree now.
