@@ -183,7 +183,7 @@ func (w *World) Deliver(ref FlightRef) {
 		w.drop(&f, lossCut)
 	case n.state == down:
 		w.drop(&f, lossDown)
-	case f.ToInc != n.inc:
+	case f.ToInc != n.inc && f.ToInc != 0:
 		w.drop(&f, lossNotMe)
 	case n.state == paused:
 		panic(fmt.Sprintf("world: node %d is paused", f.To))

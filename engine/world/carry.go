@@ -128,7 +128,10 @@ func (w *World) tell(n *node, k trace.Kind, e *protocol.Effect) {
 func (w *World) send(n *node, e *protocol.Effect) {
 	n.sent++
 	to := w.node(e.To)
-	f := Flight{Body: e.Body, Seq: n.sent, From: n.id, FromInc: n.inc, To: e.To, ToInc: to.inc, Channel: e.Channel}
+	f := Flight{Body: e.Body, Seq: n.sent, From: n.id, FromInc: n.inc, To: e.To, Channel: e.Channel}
+	if to.begun {
+		f.ToInc = to.inc
+	}
 	if ev := w.tick(n, trace.Send); ev != nil {
 		ev.Peer, ev.PeerInc, ev.Seq, ev.Layer, ev.Data = f.To, f.ToInc, f.Seq, f.Channel, f.Body
 		w.cfg.Sink.Record(ev)

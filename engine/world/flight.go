@@ -17,7 +17,7 @@ type Flight struct {
 	Lamport  uint64 // the sender's stamp
 	From, To protocol.ID
 	FromInc  protocol.Incarnation
-	ToInc    protocol.Incarnation // the life it is meant for
+	ToInc    protocol.Incarnation // the life it is meant for; 0 for any, if none has begun yet
 	Channel  uint8
 	Copy     uint8
 	Closed   bool // it is no message: From's connection to To was closed
