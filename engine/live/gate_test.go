@@ -193,14 +193,14 @@ func TestGateIsBounded(t *testing.T) {
 		synctest.Wait()
 		must(t, n.SetDisk(disk.Fault{Stall: true}))
 		if !n.do(func() {
-			for range 400 {
+			for range 100 {
 				n.gate.push(output{effect: protocol.Effect{Kind: protocol.Note, Body: protocol.Stopping{}}, mark: n.gate.mark})
 			}
 		}) {
 			t.Fatal("the node has ended")
 		}
 		<-n.Done()
-		if n.Err() == nil || !strings.Contains(n.Err().Error(), "more than 320 outputs wait for the disk") {
+		if n.Err() == nil || !strings.Contains(n.Err().Error(), "more than 80 outputs wait for the disk") {
 			t.Errorf("ended with %v", n.Err())
 		}
 		gone, cancel := context.WithCancel(context.Background())

@@ -75,8 +75,8 @@ type Options struct {
 	DiskLimit time.Duration
 	// Inbox is how many batches of messages may wait; then the peers feel it. At least 1. Zero means 64.
 	Inbox int
-	// Waiting is how many outputs may wait for the disk before the node takes no more messages and calls. Of 16 times
-	// as many it dies. At least 1. Zero means 65536.
+	// Waiting is how many outputs, events of the trace among them, may wait for the disk before the node takes no more
+	// messages and calls. Of four times as many it dies. At least 1. Zero means 262144, which is some 40 MB.
 	Waiting int
 }
 
@@ -88,7 +88,7 @@ func (o Options) withDefaults() Options {
 		o.Inbox = 64
 	}
 	if o.Waiting == 0 {
-		o.Waiting = 1 << 16
+		o.Waiting = 1 << 18
 	}
 	return o
 }

@@ -93,7 +93,7 @@ func (n *Node) trouble() error {
 	if n.cfg.Disk != nil && n.cfg.Disk.Err() != nil {
 		return fmt.Errorf("live: node %d: %w", n.self.ID, n.cfg.Disk.Err())
 	}
-	if limit := 16 * n.cfg.Options.Waiting; n.gate.len() > limit {
+	if limit := 4 * n.cfg.Options.Waiting; n.gate.len() > limit {
 		return fmt.Errorf("live: node %d: more than %d outputs wait for the disk", n.self.ID, limit)
 	}
 	if n.ending != nil && n.ending.killed {

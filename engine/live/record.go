@@ -11,11 +11,9 @@ import (
 func (n *Node) begin(now time.Time, e trace.Event) {
 	n.step++
 	n.now = n.clock.trace(now)
-	if n.gateIsClosed() || !n.covers(e.Lamport) {
-		if e.Kind == trace.Receive || n.cfg.Level.Records(e.Kind) {
-			held := e // only what is held is put on the heap
-			n.gate.push(output{input: &held, mark: n.gate.mark, step: n.step, now: n.now})
-		}
+	if n.cfg.Level.Records(e.Kind) && (n.gateIsClosed() || !n.covers(e.Lamport)) {
+		held := e // only what is held is put on the heap
+		n.gate.push(output{input: &held, mark: n.gate.mark, step: n.step, now: n.now})
 		return
 	}
 	n.input(&e)
