@@ -297,7 +297,7 @@ func TestNewRefuses(t *testing.T) {
 	for want, m := range map[string]protocol.Message{
 		"is not a plain struct":                   7,
 		"message wire.a.P: a *int has no":         a{},
-		"message wire.h.x: is not exported":       h{},
+		"message wire.h.x: is not exported":       h{x: 1},
 		"message wire.f.M: keys of type float64":  f{},
 		"message wire.k.M: keys of type protocol": k{},
 		"is listed twice":                         beat{},
@@ -327,7 +327,7 @@ func TestFingerprint(t *testing.T) {
 	}
 	narrow, renamed := struct{ N uint16 }{}, struct{ M uint32 }{}
 	this := struct{ N uint32 }{}
-	if print(this) != print(this) || print(this) == print(narrow) || print(this) == print(renamed) || print(rich{}) == print(rich{}, beat{}) {
+	if first, again := print(this), print(this); first != again || first == print(narrow) || print(this) == print(renamed) || print(rich{}) == print(rich{}, beat{}) {
 		t.Error("fingerprints do not tell codecs apart")
 	}
 }
