@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 )
 
@@ -53,9 +54,13 @@ func isRefusal(err error) bool {
 	if errors.As(err, &r) {
 		return !r.duplicate
 	}
-	var network *net.OpError // an alert of TLS looks like one
-	return errors.As(err, new(*tls.CertificateVerificationError)) || errors.As(err, new(tls.RecordHeaderError)) ||
-		errors.As(err, &network) && (network.Op == "remote error" || network.Op == "local error")
+	return isAlert(err)
+}
+
+// isAlert says whether the other end has broken TLS off for a reason that it named.
+func isAlert(err error) bool {
+	var alert *net.OpError
+	return errors.As(err, &alert) && alert.Op == "remote error"
 }
 
 // A handshake is the beginning of a connection, from one end.
@@ -72,19 +77,34 @@ type handshake struct {
 	net          net.Conn
 	mine, theirs greeting
 	hellos       [2][]byte // the dialer's, the acceptor's
+	answered     net.Conn  // on which the other end was told why it is refused
 }
 
 func (t *Transport) handshake(nc net.Conn) *handshake {
-	h := &handshake{t: t, net: nc, mine: greeting{Hello: t.config.Hello, process: t.process}}
-	if t.config.Lamport != nil {
-		h.mine.Lamport = t.config.Lamport()
-	}
+	h := &handshake{t: t, net: nc, mine: greeting{Hello: t.config.Hello(), process: t.process}}
 	rand.Read(h.mine.nonce[:])
 	return h
 }
 
+// secure begins TLS, if the connection has it.
+func (h *handshake) secure() error {
+	c, ok := h.net.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	err := c.Handshake()
+	if err == nil || isAlert(err) || closedByPeer(err) || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	h.answered = c.NetConn() // with an alert
+	return refuse(err)
+}
+
 // dial begins a connection from this end to p. It ends with the connection in use.
 func (h *handshake) dial(p *peer) error {
+	if err := h.secure(); err != nil {
+		return err
+	}
 	h.hellos[0] = h.mine.append(nil)
 	if err := h.write(appendFrame(preface(), helloFrame, h.hellos[0])); err != nil {
 		return err
@@ -131,9 +151,12 @@ func (h *handshake) dial(p *peer) error {
 
 // accept answers a connection from the other end.
 func (h *handshake) accept() error {
+	if err := h.secure(); err != nil {
+		return err
+	}
 	if err := h.readPreface(); err != nil {
 		if r, ok := err.(*refusal); ok && r != errMagic && h.write(preface()) == nil { // so that the other end can say so too
-			h.linger()
+			h.answered = h.net
 		}
 		return err
 	}
@@ -198,16 +221,16 @@ func (h *handshake) turnAwayAfter(reply []byte, why error) error {
 	}
 	payload = append(payload, r.why[:min(len(r.why), maxRefusal)]...)
 	if err := h.write(appendFrame(reply, refusalFrame, payload)); err == nil {
-		h.linger()
+		h.answered = h.net
 	}
 	return r
 }
 
-// linger waits until the other end has closed, so that it can read the refusal: a socket closed with bytes unread is
-// reset, and what it sent last may be lost.
+// linger waits until the other end has closed, so that it can read the answer: a socket that is closed with bytes unread
+// is reset, and those on their way may be lost.
 func (h *handshake) linger() {
-	if half, ok := h.net.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		io.CopyN(io.Discard, h.net, maxHello)
+	if half, ok := h.answered.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		io.CopyN(io.Discard, h.answered, maxHello)
 	}
 }
 

@@ -19,9 +19,6 @@ type life struct {
 	process     [16]byte
 }
 
-// maxLives is how far an incarnation may be above the known one: a damaged one must not lock the node out for ever.
-const maxLives = 1 << 20
-
 // A peer is another node of the group.
 //
 // Of two nodes that dial each other at once, the one with the higher number decides which connection they use. It
@@ -49,7 +46,7 @@ type peer struct {
 }
 
 // arbiter says whether this end decides.
-func (p *peer) arbiter() bool { return p.t.config.Hello.ID > p.id }
+func (p *peer) arbiter() bool { return p.t.self > p.id }
 
 // judge says why a life must not be talked to, if it must not.
 func (p *peer) judge(g greeting) error {
@@ -61,8 +58,6 @@ func (p *peer) judge(g greeting) error {
 		return fmt.Errorf("node %d comes in incarnation %d, and %d has been seen", p.id, g.Incarnation, known.incarnation)
 	case g.Incarnation == known.incarnation && g.process != known.process:
 		return fmt.Errorf("another process is node %d in its incarnation %d: a duplicate id, or a restart without a new incarnation", p.id, g.Incarnation)
-	case g.Incarnation-known.incarnation > maxLives:
-		return fmt.Errorf("node %d comes in incarnation %d, too far above %d", p.id, g.Incarnation, known.incarnation)
 	}
 	return nil
 }
@@ -259,11 +254,12 @@ func (p *peer) attempt(address string) error {
 	}
 	defer context.AfterFunc(p.t.context, func() { nc.Close() })()
 	nc.SetDeadline(time.Now().Add(p.t.options.HandshakeTimeout))
-	if err := p.t.handshake(nc).dial(p); err != nil {
+	h := p.t.handshake(nc)
+	if err = h.dial(p); err != nil {
+		h.linger()
 		nc.Close()
-		return err
 	}
-	return nil
+	return err
 }
 
 // hint tells the handler that a redial was refused: the first since a connection was lost, and any that it asked for.

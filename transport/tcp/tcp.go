@@ -32,10 +32,9 @@ import (
 
 // A Config says who a node is and whom it talks to. Hello and Handler must be given.
 type Config struct {
-	// Hello is what the node says of itself, at most about 8,000 bytes. Its Lamport is not used if Lamport is set.
-	Hello transport.Hello
-	// Lamport reads the node's clock for each handshake. It may be called by any goroutine.
-	Lamport func() uint64
+	// Hello is what the node says of itself, at most about 8,000 bytes. It is asked before each handshake, by any
+	// goroutine; only the clock and the address in it may change.
+	Hello func() transport.Hello
 	// Handler is told what happens. It may call all methods of the transport but Close.
 	Handler transport.Handler
 	// Listener accepts connections; the transport closes it. Nil means to listen on Address.
@@ -112,6 +111,7 @@ const maxHalfOpen = 64
 type Transport struct {
 	config   Config
 	options  Options
+	self     protocol.ID
 	process  [16]byte
 	listener net.Listener
 	peers    map[protocol.ID]*peer // never written again
@@ -123,7 +123,7 @@ type Transport struct {
 	work    sync.WaitGroup
 
 	mu       sync.Mutex
-	halfOpen []net.Conn // accepted and in their handshake, oldest first
+	halfOpen []*net.Conn // accepted and in their handshake, oldest first
 }
 
 type counters struct {
@@ -133,7 +133,11 @@ type counters struct {
 // Open begins to listen and to dial.
 func Open(config Config) (*Transport, error) {
 	t := &Transport{config: config, options: config.Options.withDefaults(), peers: map[protocol.ID]*peer{}}
-	if err := errors.Join(t.options.validate(), config.validate()); err != nil {
+	if config.Hello == nil || config.Handler == nil {
+		return nil, errors.New("transport/tcp: there is no Hello or no Handler")
+	}
+	hello := config.Hello()
+	if err := errors.Join(t.options.validate(), validate(hello, config.Peers)); err != nil {
 		return nil, err
 	}
 	if err := t.listen(); err != nil {
@@ -141,8 +145,9 @@ func Open(config Config) (*Transport, error) {
 	}
 	rand.Read(t.process[:])
 	t.context, t.cancel = context.WithCancel(context.Background())
-	for _, id := range config.Hello.Group {
-		if id != config.Hello.ID {
+	t.self = hello.ID
+	for _, id := range hello.Group {
+		if id != t.self {
 			t.peers[id] = &peer{t: t, id: id, address: config.Peers[id], wake: make(chan struct{}, 1)}
 		}
 	}
@@ -153,21 +158,20 @@ func Open(config Config) (*Transport, error) {
 	return t, nil
 }
 
-func (c *Config) validate() error {
-	hello := greeting{Hello: c.Hello}
+func validate(hello transport.Hello, peers map[protocol.ID]string) error {
+	const growth = 16 // of the clock
+	whole := greeting{Hello: hello}
 	switch {
-	case c.Handler == nil:
-		return errors.New("transport/tcp: there is no Handler")
-	case c.Hello.Incarnation == 0 || c.Hello.ID == protocol.None:
+	case hello.Incarnation == 0 || hello.ID == protocol.None:
 		return errors.New("transport/tcp: nodes and incarnations count from 1")
-	case !slices.Contains(c.Hello.Group, c.Hello.ID):
-		return fmt.Errorf("transport/tcp: node %d is not in its group %v", c.Hello.ID, c.Hello.Group)
-	case len(hello.append(nil)) > maxHello-16: // the clock may grow
-		return fmt.Errorf("transport/tcp: the Hello is larger than %d bytes", maxHello-16)
+	case !slices.Contains(hello.Group, hello.ID):
+		return fmt.Errorf("transport/tcp: node %d is not in its group %v", hello.ID, hello.Group)
+	case len(whole.append(nil)) > maxHello-growth:
+		return fmt.Errorf("transport/tcp: the Hello is larger than %d bytes", maxHello-growth)
 	}
-	for id := range c.Peers {
-		if !slices.Contains(c.Hello.Group, id) {
-			return fmt.Errorf("transport/tcp: there is an address of node %d, which is not in the group %v", id, c.Hello.Group)
+	for id := range peers {
+		if !slices.Contains(hello.Group, id) {
+			return fmt.Errorf("transport/tcp: there is an address of node %d, which is not in the group %v", id, hello.Group)
 		}
 	}
 	return nil
@@ -236,8 +240,8 @@ func (t *Transport) accept() {
 
 // greet makes the handshake of a connection from outside.
 func (t *Transport) greet(nc net.Conn) {
-	t.admit(nc)
-	defer t.settled(nc)
+	t.admit(&nc)
+	defer t.settled(&nc)
 	defer context.AfterFunc(t.context, func() { nc.Close() })()
 	remote := nc.RemoteAddr().String()
 	wrapped := nc
@@ -245,11 +249,15 @@ func (t *Transport) greet(nc net.Conn) {
 		wrapped = tls.Server(nc, t.config.TLS)
 	}
 	wrapped.SetDeadline(time.Now().Add(t.options.HandshakeTimeout))
-	err := t.handshake(wrapped).accept()
-	if err == nil || t.closing.Load() {
+	h := t.handshake(wrapped)
+	err := h.accept()
+	if err == nil {
 		return
 	}
-	nc.Close()
+	defer nc.Close()
+	if t.closing.Load() {
+		return
+	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = refuse(fmt.Errorf("no handshake within %s", t.options.HandshakeTimeout))
@@ -259,20 +267,21 @@ func (t *Transport) greet(nc net.Conn) {
 	if isRefusal(err) {
 		t.refused(remote, err)
 	}
+	h.linger()
 }
 
 // admit counts a connection among those in their handshake.
-func (t *Transport) admit(nc net.Conn) {
+func (t *Transport) admit(nc *net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.halfOpen) == maxHalfOpen {
-		t.halfOpen[0].Close()
+		(*t.halfOpen[0]).Close()
 		t.halfOpen = slices.Delete(t.halfOpen, 0, 1)
 	}
 	t.halfOpen = append(t.halfOpen, nc)
 }
 
-func (t *Transport) settled(nc net.Conn) {
+func (t *Transport) settled(nc *net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if i := slices.Index(t.halfOpen, nc); i >= 0 {
