@@ -25,6 +25,9 @@ type Node interface {
 	SetLinks(context.Context, *cirandav1.SetLinksRequest) (*cirandav1.SetLinksResponse, error)
 	BreakLinks(context.Context, *cirandav1.BreakLinksRequest) (*cirandav1.BreakLinksResponse, error)
 	SetDisk(context.Context, *cirandav1.SetDiskRequest) (*cirandav1.SetDiskResponse, error)
+	SetSlow(context.Context, *cirandav1.SetSlowRequest) (*cirandav1.SetSlowResponse, error)
+	SetClock(context.Context, *cirandav1.SetClockRequest) (*cirandav1.SetClockResponse, error)
+	MakeWell(context.Context, *cirandav1.MakeWellRequest) (*cirandav1.MakeWellResponse, error)
 	Freeze(context.Context, *cirandav1.FreezeRequest) (*cirandav1.FreezeResponse, error)
 	// Follow calls send for each batch until ctx ends or send fails.
 	Follow(ctx context.Context, r *cirandav1.FollowRequest, send func(*cirandav1.FollowResponse) error) error

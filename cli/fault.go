@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -105,6 +106,8 @@ var networkFaults = []networkFault{
 	{"duplicate [LINK] SHARE", "Deliver messages twice", "all 5%", 1, 2, "perhaps a link, and a share such as 5%", readDuplicate},
 	{"reset NODES NODES", "Break connections once; both ends live", "1 5", 2, 2, "two nodes", readReset},
 	{"disk NODES stall|TIME", "Stall disks, or make every sync take longer", "leader stall", 2, 2, "nodes, and stall or a time", readDisk},
+	{"slow NODES TIME", "Let each step take time", "leader 50ms", 2, 2, "nodes and a time", readSlow},
+	{"clock NODES TIME|RATE", "Set wall clocks forward or back, or let clocks run faster: +1h, -5s, x1.5", "3 +1h", 2, 2, "nodes, and +TIME, -TIME or xRATE", readClock},
 }
 
 func (f networkFault) command() *cobra.Command {
@@ -194,6 +197,27 @@ func readDisk(args []string) (*cirandav1.Fault, error) {
 	return &cirandav1.Fault{Kind: &cirandav1.Fault_Disk_{Disk: d}}, nil
 }
 
+func readSlow(args []string) (*cirandav1.Fault, error) {
+	step, err := time.ParseDuration(args[1])
+	if err != nil || step < 0 || step > time.Minute || step%time.Millisecond != 0 {
+		return nil, mistake{fmt.Sprintf("found %q; expected whole milliseconds up to 1m", args[1]), ""}
+	}
+	slow := &cirandav1.Fault_Slow{Nodes: args[0], StepMs: uint32(step.Milliseconds())}
+	return &cirandav1.Fault{Kind: &cirandav1.Fault_Slow_{Slow: slow}}, nil
+}
+
+func readClock(args []string) (*cirandav1.Fault, error) {
+	c := &cirandav1.Fault_Clock{Nodes: args[0]}
+	jump, err := time.ParseDuration(args[1])
+	if number, isRate := strings.CutPrefix(args[1], "x"); isRate {
+		c.Rate, err = strconv.ParseFloat(number, 64)
+	}
+	if c.JumpMs = jump.Milliseconds(); err != nil || c.JumpMs == 0 && c.Rate == 0 {
+		return nil, mistake{fmt.Sprintf("found %q; expected a time such as +1h or -5s, or a rate such as x1.5", args[1]), ""}
+	}
+	return &cirandav1.Fault{Kind: &cirandav1.Fault_Clock_{Clock: c}}, nil
+}
+
 // linkAndValue reads "LINK VALUE" or "VALUE", which is for all links.
 func linkAndValue(args []string) (*cirandav1.Fault_Link, string, error) {
 	if len(args) == 1 || args[0] == "all" {
@@ -219,8 +243,8 @@ func readLink(text string) (from, to string, err error) {
 func newHeal() *cobra.Command {
 	var t target
 	cmd := &cobra.Command{
-		Use: "heal [all]", Short: "End all faults of links and disks",
-		Long:    "Heal makes all links and disks whole. Paused nodes stay paused and dead ones dead.",
+		Use: "heal [all]", Short: "End all faults",
+		Long:    "Heal makes links, disks and clocks whole again, and nodes as fast as they go. Paused nodes stay paused and dead ones dead.",
 		Example: "  ciranda fault heal",
 		Args:    arguments(0, 1, "all or nothing"),
 		RunE: func(cmd *cobra.Command, args []string) error {

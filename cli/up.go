@@ -148,6 +148,7 @@ func (f *upFlags) startSupervisor(cmd *cobra.Command) error {
 		return err
 	}
 	child := exec.Command(program, f.arguments()...)
+	child.Args[0] = "ciranda" // whatever the file is called
 	cluster.Detach(child)
 	output, err := child.StdoutPipe()
 	if err != nil {

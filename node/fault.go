@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"time"
@@ -16,12 +17,17 @@ type disturbance struct {
 	text   string              // in words
 	pairs  []Pair              // the links that it changes, or the connections that it breaks
 	change func(*network.Link) // what becomes of those links; nil: none changes
-	disks  []protocol.ID       // the nodes whose disk it concerns
-	disk   *cirandav1.SetDiskRequest
+	nodes  []protocol.ID       // the nodes that it concerns, if it is none of links
+	tell   func(context.Context, Member) error
+	lasts  string // the kind of fault of a node that lasts, of which there is one at a time; empty: it is over at once
+	what   string // what is wrong with each of the nodes
 }
 
-// maxSlow is the longest that a sync can be made to take.
-const maxSlow = time.Minute
+// maxSlow is the longest that a sync or a step can be made to take; maxJump is the farthest that a clock can be set.
+const (
+	maxSlow = time.Minute
+	maxJump = 24 * time.Hour
+)
 
 // plan finds out what a fault means.
 func (n naming) plan(f *cirandav1.Fault) (disturbance, error) {
@@ -38,8 +44,12 @@ func (n naming) plan(f *cirandav1.Fault) (disturbance, error) {
 		return n.reset(k.ResetLinks)
 	case *cirandav1.Fault_Disk_:
 		return n.disk(k.Disk)
+	case *cirandav1.Fault_Slow_:
+		return n.slow(k.Slow)
+	case *cirandav1.Fault_Clock_:
+		return n.clock(k.Clock)
 	default:
-		return disturbance{}, api.Wrong("fault", "no fault was named; expected partition, isolate, cut, link, reset or disk")
+		return disturbance{}, api.Wrong("fault", "no fault was named; expected partition, isolate, cut, link, reset, disk, slow or clock")
 	}
 }
 
@@ -172,14 +182,79 @@ func (n naming) reset(r *cirandav1.Fault_Reset) (disturbance, error) {
 	return d, err
 }
 
+// at makes a disturbance of nodes.
+func (n naming) at(field, text, kind, what string, tell func(context.Context, Member) error) (disturbance, error) {
+	ids, err := n.resolve(field, text)
+	return disturbance{text: kind + " of " + list(ids) + " " + what, nodes: ids, lasts: kind, what: what, tell: tell}, err
+}
+
 func (n naming) disk(k *cirandav1.Fault_Disk) (disturbance, error) {
-	ids, err := n.resolve("fault.disk.nodes", k.GetNodes())
+	r := &cirandav1.SetDiskRequest{Stall: k.GetStall(), SlowMs: k.GetSlowMs()}
+	what, err := diskWords(r)
 	if err != nil {
 		return disturbance{}, err
 	}
-	what := &cirandav1.SetDiskRequest{Stall: k.GetStall(), SlowMs: k.GetSlowMs()}
-	text, err := diskWords(what)
-	return disturbance{text: "disk of " + list(ids) + " " + text, disks: ids, disk: what}, err
+	return n.at("fault.disk.nodes", k.GetNodes(), "disk", what, func(ctx context.Context, m Member) error {
+		_, err := m.Client.Node.SetDisk(ctx, r)
+		return err
+	})
+}
+
+func (n naming) slow(k *cirandav1.Fault_Slow) (disturbance, error) {
+	step := time.Duration(k.GetStepMs()) * time.Millisecond
+	if step > maxSlow {
+		return disturbance{}, api.Wrong("fault.slow.step_ms", "found %s; expected at most %s", step, maxSlow)
+	}
+	what := "takes " + step.String()
+	if step == 0 {
+		what = ""
+	}
+	return n.at("fault.slow.nodes", k.GetNodes(), "each step", what, func(ctx context.Context, m Member) error {
+		_, err := m.Client.Node.SetSlow(ctx, &cirandav1.SetSlowRequest{StepMs: k.GetStepMs()})
+		return err
+	})
+}
+
+func (n naming) clock(k *cirandav1.Fault_Clock) (disturbance, error) {
+	r := &cirandav1.SetClockRequest{JumpMs: k.GetJumpMs(), Rate: k.GetRate()}
+	jump, err := clockJump(r)
+	if err != nil {
+		return disturbance{}, err
+	}
+	var what []string
+	if jump != 0 {
+		what = append(what, "jumps "+jump.String())
+	}
+	if r.Rate != 0 {
+		what = append(what, "runs at "+strconv.FormatFloat(r.Rate, 'g', 4, 64))
+	}
+	if what == nil {
+		return disturbance{}, api.Wrong("fault.clock", "the clock is to change in nothing; expected jump_ms or rate")
+	}
+	d, err := n.at("fault.clock.nodes", k.GetNodes(), "clock", strings.Join(what, " and "), func(ctx context.Context, m Member) error {
+		_, err := m.Client.Node.SetClock(ctx, r)
+		return err
+	})
+	switch {
+	case r.Rate == 0:
+		d.lasts = ""
+	case r.Rate == 1:
+		d.what = ""
+	default:
+		d.what = what[len(what)-1]
+	}
+	return d, err
+}
+
+// clockJump is the jump of a clock, or what is wrong with the request.
+func clockJump(r *cirandav1.SetClockRequest) (time.Duration, error) {
+	if most := maxJump.Milliseconds(); r.GetJumpMs() > most || r.GetJumpMs() < -most {
+		return 0, api.Wrong("fault.clock.jump_ms", "found a jump of %d ms; expected at most %d", r.GetJumpMs(), most)
+	}
+	if r.GetRate() != 0 && !(r.GetRate() >= 0.01 && r.GetRate() <= 100) {
+		return 0, api.Wrong("fault.clock.rate", "found the rate %v; expected 0.01 to 100", r.GetRate())
+	}
+	return time.Duration(r.GetJumpMs()) * time.Millisecond, nil
 }
 
 // diskWords says what a disk is to do, or what is wrong with that.

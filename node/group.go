@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -55,8 +56,8 @@ type Group struct {
 	Dir     Directory
 	Links   *Links
 
-	change sync.Mutex // one fault is set at a time
-	disks  map[protocol.ID]*cirandav1.SetDiskRequest
+	change sync.Mutex                        // one fault is set at a time
+	wrong  map[protocol.ID]map[string]string // with nodes, in words, by the kind of fault
 
 	feed    *api.Feed[*cirandav1.Event]
 	follow  sync.Once
@@ -68,7 +69,7 @@ type Group struct {
 // NewGroup makes a group of the nodes in a directory. Close ends it.
 func NewGroup(cluster, stack string, dir Directory, links *Links) *Group {
 	g := &Group{Cluster: cluster, Stack: stack, Dir: dir, Links: links,
-		disks: map[protocol.ID]*cirandav1.SetDiskRequest{}, feed: api.NewFeed[*cirandav1.Event](mergedKept)}
+		wrong: map[protocol.ID]map[string]string{}, feed: api.NewFeed[*cirandav1.Event](mergedKept)}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	return g
 }
@@ -220,8 +221,8 @@ func (g *Group) carryOut(ctx context.Context, d disturbance) error {
 			return errors.Join(err, g.pushAll(ctx))
 		}
 		return nil
-	case d.disk != nil:
-		return g.setDisks(ctx, d)
+	case d.tell != nil:
+		return g.tell(ctx, d)
 	default:
 		return g.breakLinks(ctx, d.pairs)
 	}
@@ -266,29 +267,31 @@ func (g *Group) CatchUp(ctx context.Context, m Member) error {
 	return err
 }
 
-// Forget drops what a node that ended takes with it: the fault of its disk.
+// Forget drops what a node that ended takes with it: all faults but those of links.
 func (g *Group) Forget(id protocol.ID) {
 	g.change.Lock()
 	defer g.change.Unlock()
-	delete(g.disks, id)
+	delete(g.wrong, id)
 }
 
-func (g *Group) setDisks(ctx context.Context, d disturbance) error {
-	for _, id := range d.disks {
+// tell tells nodes what is wrong with them.
+func (g *Group) tell(ctx context.Context, d disturbance) error {
+	for _, id := range d.nodes {
 		if _, err := g.member(id); err != nil {
 			return err
 		}
 	}
-	err := g.each(ctx, func(id protocol.ID) bool { return slices.Contains(d.disks, id) }, func(ctx context.Context, m Member) error {
-		_, err := m.Client.Node.SetDisk(ctx, d.disk)
+	err := g.each(ctx, func(id protocol.ID) bool { return slices.Contains(d.nodes, id) }, d.tell)
+	if err != nil || d.lasts == "" {
 		return err
-	})
-	if err == nil {
-		for _, id := range d.disks {
-			g.disks[id] = d.disk
-		}
 	}
-	return err
+	for _, id := range d.nodes {
+		if g.wrong[id] == nil {
+			g.wrong[id] = map[string]string{}
+		}
+		g.wrong[id][d.lasts] = d.what
+	}
+	return nil
 }
 
 func (g *Group) breakLinks(ctx context.Context, pairs []Pair) error {
@@ -312,29 +315,29 @@ func (g *Group) faults() []string {
 func (g *Group) faultsLocked() []string {
 	said := describe(g.Links.Get(), g.ids())
 	for _, id := range g.ids() {
-		if d := g.disks[id]; d != nil {
-			text, _ := diskWords(d)
-			said = append(said, "disk of "+id.String()+" "+text)
+		for _, kind := range slices.Sorted(maps.Keys(g.wrong[id])) {
+			if what := g.wrong[id][kind]; what != "" {
+				said = append(said, kind+" of "+id.String()+" "+what)
+			}
 		}
 	}
 	return said
 }
 
-// Heal makes the network and the disks whole.
+// Heal makes the network and the nodes whole.
 func (g *Group) Heal(ctx context.Context, _ *cirandav1.HealRequest) (*cirandav1.HealResponse, error) {
 	g.change.Lock()
 	defer g.change.Unlock()
 	ended := g.faultsLocked()
 	g.Links.Set(nil)
-	sick := func(id protocol.ID) bool { return g.disks[id] != nil }
-	err := g.each(ctx, sick, func(ctx context.Context, m Member) error {
-		_, err := m.Client.Node.SetDisk(ctx, &cirandav1.SetDiskRequest{})
+	err := g.each(ctx, nil, func(ctx context.Context, m Member) error {
+		_, err := m.Client.Node.MakeWell(ctx, &cirandav1.MakeWellRequest{})
 		return err
 	})
-	if err = errors.Join(err, g.pushAll(ctx)); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	clear(g.disks)
+	clear(g.wrong)
 	g.Note(trace.Event{Kind: trace.Fault, Data: trace.FaultNote{Text: "heal all"}})
 	return &cirandav1.HealResponse{Ended: ended}, nil
 }

@@ -19,7 +19,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"ciranda.dev/api"
@@ -64,7 +63,6 @@ type Node struct {
 	links  *Links
 	peers  *directory
 	whole  *Group
-	disk   atomic.Pointer[cirandav1.SetDiskRequest] // what is wrong with the disk; nil: nothing
 	log    *slog.Logger
 }
 
@@ -184,7 +182,7 @@ func (n *Node) transport(l net.Listener) func(transport.Handler, func() transpor
 		others := maps.Clone(n.cfg.Peers)
 		delete(others, n.cfg.ID)
 		return tcp.Open(tcp.Config{
-			Hello: hello(), Lamport: func() uint64 { return hello().Lamport }, Handler: h, Listener: l, Peers: others,
+			Hello: hello, Handler: h, Listener: l, Peers: others,
 			Secret: n.cfg.Token.Secret("peer"),
 		})
 	}

@@ -48,7 +48,7 @@ func (s service) Describe(ctx context.Context, _ *cirandav1.DescribeRequest) (*c
 	}
 	answer := &cirandav1.DescribeResponse{
 		Cluster: s.cfg.Cluster, Status: s.status(is), Stack: s.cfg.Spec.Text(), Layers: is.State,
-		Links: encodeLinks(s.links.Get()), Disk: s.disk.Load(), Peers: map[uint32]string{},
+		Links: encodeLinks(s.links.Get()), Peers: map[uint32]string{},
 	}
 	for _, p := range is.Peers {
 		if p.API != "" {
@@ -131,19 +131,43 @@ func (s service) BreakLinks(_ context.Context, r *cirandav1.BreakLinksRequest) (
 
 // SetDisk slows, stalls or heals the disk.
 func (s service) SetDisk(_ context.Context, r *cirandav1.SetDiskRequest) (*cirandav1.SetDiskResponse, error) {
-	well := !r.GetStall() && r.GetSlowMs() == 0
-	if _, err := diskWords(r); err != nil && !well {
-		return nil, err
+	if well := !r.GetStall() && r.GetSlowMs() == 0; !well {
+		if _, err := diskWords(r); err != nil {
+			return nil, err
+		}
 	}
 	slow := time.Duration(r.GetSlowMs()) * time.Millisecond
 	if err := s.live.SetDisk(disk.Fault{Slow: slow, Stall: r.GetStall()}); err != nil {
 		return nil, fromLive(err)
 	}
-	if well {
-		r = nil
-	}
-	s.disk.Store(r)
 	return &cirandav1.SetDiskResponse{}, nil
+}
+
+// SetSlow lets each step take time.
+func (s service) SetSlow(_ context.Context, r *cirandav1.SetSlowRequest) (*cirandav1.SetSlowResponse, error) {
+	step := time.Duration(r.GetStepMs()) * time.Millisecond
+	if step > maxSlow {
+		return nil, api.Wrong("step_ms", "found %s; expected at most %s", step, maxSlow)
+	}
+	return &cirandav1.SetSlowResponse{}, fromLive(s.live.SetSlow(step))
+}
+
+// SetClock changes the clocks.
+func (s service) SetClock(_ context.Context, r *cirandav1.SetClockRequest) (*cirandav1.SetClockResponse, error) {
+	jump, err := clockJump(r)
+	if err == nil && jump != 0 {
+		err = fromLive(s.live.JumpClock(jump))
+	}
+	if err == nil && r.GetRate() != 0 {
+		err = fromLive(s.live.SetRate(r.GetRate()))
+	}
+	return &cirandav1.SetClockResponse{}, err
+}
+
+// MakeWell ends all faults.
+func (s service) MakeWell(context.Context, *cirandav1.MakeWellRequest) (*cirandav1.MakeWellResponse, error) {
+	s.links.Set(nil)
+	return &cirandav1.MakeWellResponse{}, fromLive(s.live.Heal())
 }
 
 // Freeze makes the node stand still from within, or go on.

@@ -68,7 +68,7 @@ type (
 
 // A line of the story.
 type line struct {
-	time time.Duration // since the first event
+	time int64 // the machine's monotonic clock, ns
 	kind string
 	text string
 }
@@ -83,7 +83,7 @@ type model struct {
 	asking      bool // a question for the status is under way
 	stale       bool // something has happened since it was asked
 	story       []line
-	zero        int64  // the time of the first event
+	zero        int64  // the time of the earliest event
 	chosen      uint32 // the node that keys are for; 0: the leader
 	notice      string // the outcome of the last key
 	trouble     bool   // it is an error
@@ -159,19 +159,28 @@ func (m model) learn(a asked) (model, tea.Cmd) {
 // add adds what happened to the story.
 func (m *model) add(events []*cirandav1.Event) {
 	for _, e := range events {
-		if m.zero == 0 {
+		if m.zero == 0 || e.GetTime() < m.zero {
 			m.zero = e.GetTime()
 		}
 		if e.GetLost() > 0 {
-			m.story = append(m.story, line{kind: "lost", text: fmt.Sprintf("%d events of node %d were lost", e.GetLost(), e.GetNode())})
+			m.insert(line{e.GetTime(), "lost", fmt.Sprintf("%d events of node %d were lost", e.GetLost(), e.GetNode())})
 		}
 		if e.GetText() != "" {
-			m.story = append(m.story, line{time.Duration(e.GetTime() - m.zero), e.GetKind(), e.GetText()})
+			m.insert(line{e.GetTime(), e.GetKind(), e.GetText()})
 		}
 	}
 	if extra := len(m.story) - kept; extra > 0 {
 		m.story = slices.Delete(m.story, 0, extra)
 	}
+}
+
+// insert puts a line where its time belongs: events of different nodes arrive out of order by some milliseconds.
+func (m *model) insert(l line) {
+	at := len(m.story)
+	for at > 0 && m.story[at-1].time > l.time {
+		at--
+	}
+	m.story = slices.Insert(m.story, at, l)
 }
 
 // press does what a key is for.
@@ -257,7 +266,7 @@ func (m model) act(key string) func() (string, error) {
 	case "h":
 		return func() (string, error) {
 			_, err := m.client.Cluster.Heal(m.ctx, &cirandav1.HealRequest{})
-			return "links and disks are whole", err
+			return "all is whole again", err
 		}
 	}
 	return nil

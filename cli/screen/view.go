@@ -3,6 +3,7 @@ package screen
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
@@ -127,7 +128,7 @@ func (m model) tail(n int) []string {
 	story := m.story[max(0, len(m.story)-n):]
 	lines := make([]string, 0, n)
 	for _, l := range story {
-		lines = append(lines, faint.Render(fmt.Sprintf("%9.3fs  ", l.time.Seconds()))+styleOf(l.kind).Render(l.text))
+		lines = append(lines, faint.Render(fmt.Sprintf("%9.3fs  ", time.Duration(l.time-m.zero).Seconds()))+styleOf(l.kind).Render(l.text))
 	}
 	for len(lines) < n {
 		lines = append(lines, "")

@@ -558,6 +558,8 @@ type Fault struct {
 	//	*Fault_Link_
 	//	*Fault_ResetLinks
 	//	*Fault_Disk_
+	//	*Fault_Slow_
+	//	*Fault_Clock_
 	Kind          isFault_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -654,6 +656,24 @@ func (x *Fault) GetDisk() *Fault_Disk {
 	return nil
 }
 
+func (x *Fault) GetSlow() *Fault_Slow {
+	if x != nil {
+		if x, ok := x.Kind.(*Fault_Slow_); ok {
+			return x.Slow
+		}
+	}
+	return nil
+}
+
+func (x *Fault) GetClock() *Fault_Clock {
+	if x != nil {
+		if x, ok := x.Kind.(*Fault_Clock_); ok {
+			return x.Clock
+		}
+	}
+	return nil
+}
+
 type isFault_Kind interface {
 	isFault_Kind()
 }
@@ -682,6 +702,14 @@ type Fault_Disk_ struct {
 	Disk *Fault_Disk `protobuf:"bytes,6,opt,name=disk,proto3,oneof"`
 }
 
+type Fault_Slow_ struct {
+	Slow *Fault_Slow `protobuf:"bytes,7,opt,name=slow,proto3,oneof"`
+}
+
+type Fault_Clock_ struct {
+	Clock *Fault_Clock `protobuf:"bytes,8,opt,name=clock,proto3,oneof"`
+}
+
 func (*Fault_Partition_) isFault_Kind() {}
 
 func (*Fault_Isolate_) isFault_Kind() {}
@@ -693,6 +721,10 @@ func (*Fault_Link_) isFault_Kind() {}
 func (*Fault_ResetLinks) isFault_Kind() {}
 
 func (*Fault_Disk_) isFault_Kind() {}
+
+func (*Fault_Slow_) isFault_Kind() {}
+
+func (*Fault_Clock_) isFault_Kind() {}
 
 type SetFaultRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1430,6 +1462,123 @@ func (x *Fault_Disk) GetSlowMs() uint32 {
 	return 0
 }
 
+// Slow lets each step of nodes take time.
+type Fault_Slow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Nodes string                 `protobuf:"bytes,1,opt,name=nodes,proto3" json:"nodes,omitempty"`
+	// In milliseconds, at most a minute; 0 is as fast as it goes.
+	StepMs        uint32 `protobuf:"varint,2,opt,name=step_ms,json=stepMs,proto3" json:"step_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Fault_Slow) Reset() {
+	*x = Fault_Slow{}
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Fault_Slow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Fault_Slow) ProtoMessage() {}
+
+func (x *Fault_Slow) ProtoReflect() protoreflect.Message {
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Fault_Slow.ProtoReflect.Descriptor instead.
+func (*Fault_Slow) Descriptor() ([]byte, []int) {
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{6, 6}
+}
+
+func (x *Fault_Slow) GetNodes() string {
+	if x != nil {
+		return x.Nodes
+	}
+	return ""
+}
+
+func (x *Fault_Slow) GetStepMs() uint32 {
+	if x != nil {
+		return x.StepMs
+	}
+	return 0
+}
+
+// Clock changes the clocks of nodes.
+type Fault_Clock struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Nodes string                 `protobuf:"bytes,1,opt,name=nodes,proto3" json:"nodes,omitempty"`
+	// The wall clock is set forward by that, or back, in milliseconds; at most a day. It stays so.
+	JumpMs int64 `protobuf:"zigzag64,2,opt,name=jump_ms,json=jumpMs,proto3" json:"jump_ms,omitempty"`
+	// How fast all clocks of the node run, from 0.01 to 100 times as fast as time. 0: as before.
+	Rate          float64 `protobuf:"fixed64,3,opt,name=rate,proto3" json:"rate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Fault_Clock) Reset() {
+	*x = Fault_Clock{}
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Fault_Clock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Fault_Clock) ProtoMessage() {}
+
+func (x *Fault_Clock) ProtoReflect() protoreflect.Message {
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Fault_Clock.ProtoReflect.Descriptor instead.
+func (*Fault_Clock) Descriptor() ([]byte, []int) {
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{6, 7}
+}
+
+func (x *Fault_Clock) GetNodes() string {
+	if x != nil {
+		return x.Nodes
+	}
+	return ""
+}
+
+func (x *Fault_Clock) GetJumpMs() int64 {
+	if x != nil {
+		return x.JumpMs
+	}
+	return 0
+}
+
+func (x *Fault_Clock) GetRate() float64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
 var File_ciranda_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_ciranda_v1_cluster_proto_rawDesc = "" +
@@ -1473,7 +1622,7 @@ const file_ciranda_v1_cluster_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\tR\x04node\"=\n" +
 	"\rElectResponse\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
-	"\acounter\x18\x02 \x01(\x04R\acounter\"\xd4\x05\n" +
+	"\acounter\x18\x02 \x01(\x04R\acounter\"\xb6\a\n" +
 	"\x05Fault\x12;\n" +
 	"\tpartition\x18\x01 \x01(\v2\x1b.ciranda.v1.Fault.PartitionH\x00R\tpartition\x125\n" +
 	"\aisolate\x18\x02 \x01(\v2\x19.ciranda.v1.Fault.IsolateH\x00R\aisolate\x12)\n" +
@@ -1481,7 +1630,9 @@ const file_ciranda_v1_cluster_proto_rawDesc = "" +
 	"\x04link\x18\x04 \x01(\v2\x16.ciranda.v1.Fault.LinkH\x00R\x04link\x12:\n" +
 	"\vreset_links\x18\x05 \x01(\v2\x17.ciranda.v1.Fault.ResetH\x00R\n" +
 	"resetLinks\x12,\n" +
-	"\x04disk\x18\x06 \x01(\v2\x16.ciranda.v1.Fault.DiskH\x00R\x04disk\x1a!\n" +
+	"\x04disk\x18\x06 \x01(\v2\x16.ciranda.v1.Fault.DiskH\x00R\x04disk\x12,\n" +
+	"\x04slow\x18\a \x01(\v2\x16.ciranda.v1.Fault.SlowH\x00R\x04slow\x12/\n" +
+	"\x05clock\x18\b \x01(\v2\x17.ciranda.v1.Fault.ClockH\x00R\x05clock\x1a!\n" +
 	"\tPartition\x12\x14\n" +
 	"\x05sides\x18\x01 \x03(\tR\x05sides\x1a\x1f\n" +
 	"\aIsolate\x12\x14\n" +
@@ -1505,7 +1656,14 @@ const file_ciranda_v1_cluster_proto_rawDesc = "" +
 	"\x04Disk\x12\x14\n" +
 	"\x05nodes\x18\x01 \x01(\tR\x05nodes\x12\x14\n" +
 	"\x05stall\x18\x02 \x01(\bR\x05stall\x12\x17\n" +
-	"\aslow_ms\x18\x03 \x01(\rR\x06slowMsB\x06\n" +
+	"\aslow_ms\x18\x03 \x01(\rR\x06slowMs\x1a5\n" +
+	"\x04Slow\x12\x14\n" +
+	"\x05nodes\x18\x01 \x01(\tR\x05nodes\x12\x17\n" +
+	"\astep_ms\x18\x02 \x01(\rR\x06stepMs\x1aJ\n" +
+	"\x05Clock\x12\x14\n" +
+	"\x05nodes\x18\x01 \x01(\tR\x05nodes\x12\x17\n" +
+	"\ajump_ms\x18\x02 \x01(\x12R\x06jumpMs\x12\x12\n" +
+	"\x04rate\x18\x03 \x01(\x01R\x04rateB\x06\n" +
 	"\x04kind\":\n" +
 	"\x0fSetFaultRequest\x12'\n" +
 	"\x05fault\x18\x01 \x01(\v2\x11.ciranda.v1.FaultR\x05fault\"&\n" +
@@ -1555,7 +1713,7 @@ func file_ciranda_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_ciranda_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_ciranda_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_ciranda_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_ciranda_v1_cluster_proto_goTypes = []any{
 	(NodeState)(0),           // 0: ciranda.v1.NodeState
 	(*StatusRequest)(nil),    // 1: ciranda.v1.StatusRequest
@@ -1578,6 +1736,8 @@ var file_ciranda_v1_cluster_proto_goTypes = []any{
 	(*Fault_Link)(nil),       // 18: ciranda.v1.Fault.Link
 	(*Fault_Reset)(nil),      // 19: ciranda.v1.Fault.Reset
 	(*Fault_Disk)(nil),       // 20: ciranda.v1.Fault.Disk
+	(*Fault_Slow)(nil),       // 21: ciranda.v1.Fault.Slow
+	(*Fault_Clock)(nil),      // 22: ciranda.v1.Fault.Clock
 }
 var file_ciranda_v1_cluster_proto_depIdxs = []int32{
 	3,  // 0: ciranda.v1.StatusResponse.term:type_name -> ciranda.v1.Term
@@ -1590,23 +1750,25 @@ var file_ciranda_v1_cluster_proto_depIdxs = []int32{
 	18, // 7: ciranda.v1.Fault.link:type_name -> ciranda.v1.Fault.Link
 	19, // 8: ciranda.v1.Fault.reset_links:type_name -> ciranda.v1.Fault.Reset
 	20, // 9: ciranda.v1.Fault.disk:type_name -> ciranda.v1.Fault.Disk
-	7,  // 10: ciranda.v1.SetFaultRequest.fault:type_name -> ciranda.v1.Fault
-	14, // 11: ciranda.v1.WatchResponse.events:type_name -> ciranda.v1.Event
-	1,  // 12: ciranda.v1.ClusterService.Status:input_type -> ciranda.v1.StatusRequest
-	5,  // 13: ciranda.v1.ClusterService.Elect:input_type -> ciranda.v1.ElectRequest
-	8,  // 14: ciranda.v1.ClusterService.SetFault:input_type -> ciranda.v1.SetFaultRequest
-	10, // 15: ciranda.v1.ClusterService.Heal:input_type -> ciranda.v1.HealRequest
-	12, // 16: ciranda.v1.ClusterService.Watch:input_type -> ciranda.v1.WatchRequest
-	2,  // 17: ciranda.v1.ClusterService.Status:output_type -> ciranda.v1.StatusResponse
-	6,  // 18: ciranda.v1.ClusterService.Elect:output_type -> ciranda.v1.ElectResponse
-	9,  // 19: ciranda.v1.ClusterService.SetFault:output_type -> ciranda.v1.SetFaultResponse
-	11, // 20: ciranda.v1.ClusterService.Heal:output_type -> ciranda.v1.HealResponse
-	13, // 21: ciranda.v1.ClusterService.Watch:output_type -> ciranda.v1.WatchResponse
-	17, // [17:22] is the sub-list for method output_type
-	12, // [12:17] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	21, // 10: ciranda.v1.Fault.slow:type_name -> ciranda.v1.Fault.Slow
+	22, // 11: ciranda.v1.Fault.clock:type_name -> ciranda.v1.Fault.Clock
+	7,  // 12: ciranda.v1.SetFaultRequest.fault:type_name -> ciranda.v1.Fault
+	14, // 13: ciranda.v1.WatchResponse.events:type_name -> ciranda.v1.Event
+	1,  // 14: ciranda.v1.ClusterService.Status:input_type -> ciranda.v1.StatusRequest
+	5,  // 15: ciranda.v1.ClusterService.Elect:input_type -> ciranda.v1.ElectRequest
+	8,  // 16: ciranda.v1.ClusterService.SetFault:input_type -> ciranda.v1.SetFaultRequest
+	10, // 17: ciranda.v1.ClusterService.Heal:input_type -> ciranda.v1.HealRequest
+	12, // 18: ciranda.v1.ClusterService.Watch:input_type -> ciranda.v1.WatchRequest
+	2,  // 19: ciranda.v1.ClusterService.Status:output_type -> ciranda.v1.StatusResponse
+	6,  // 20: ciranda.v1.ClusterService.Elect:output_type -> ciranda.v1.ElectResponse
+	9,  // 21: ciranda.v1.ClusterService.SetFault:output_type -> ciranda.v1.SetFaultResponse
+	11, // 22: ciranda.v1.ClusterService.Heal:output_type -> ciranda.v1.HealResponse
+	13, // 23: ciranda.v1.ClusterService.Watch:output_type -> ciranda.v1.WatchResponse
+	19, // [19:24] is the sub-list for method output_type
+	14, // [14:19] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_ciranda_v1_cluster_proto_init() }
@@ -1621,6 +1783,8 @@ func file_ciranda_v1_cluster_proto_init() {
 		(*Fault_Link_)(nil),
 		(*Fault_ResetLinks)(nil),
 		(*Fault_Disk_)(nil),
+		(*Fault_Slow_)(nil),
+		(*Fault_Clock_)(nil),
 	}
 	file_ciranda_v1_cluster_proto_msgTypes[17].OneofWrappers = []any{}
 	type x struct{}
@@ -1629,7 +1793,7 @@ func file_ciranda_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ciranda_v1_cluster_proto_rawDesc), len(file_ciranda_v1_cluster_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

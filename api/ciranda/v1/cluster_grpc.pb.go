@@ -39,7 +39,7 @@ type ClusterServiceClient interface {
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
 	// Elect makes a node begin an election, whoever leads.
 	Elect(ctx context.Context, in *ElectRequest, opts ...grpc.CallOption) (*ElectResponse, error)
-	// SetFault disturbs the network or a node's disk, until Heal.
+	// SetFault disturbs the network or nodes, until Heal.
 	SetFault(ctx context.Context, in *SetFaultRequest, opts ...grpc.CallOption) (*SetFaultResponse, error)
 	// Heal ends what SetFault began.
 	Heal(ctx context.Context, in *HealRequest, opts ...grpc.CallOption) (*HealResponse, error)
@@ -127,7 +127,7 @@ type ClusterServiceServer interface {
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
 	// Elect makes a node begin an election, whoever leads.
 	Elect(context.Context, *ElectRequest) (*ElectResponse, error)
-	// SetFault disturbs the network or a node's disk, until Heal.
+	// SetFault disturbs the network or nodes, until Heal.
 	SetFault(context.Context, *SetFaultRequest) (*SetFaultResponse, error)
 	// Heal ends what SetFault began.
 	Heal(context.Context, *HealRequest) (*HealResponse, error)

@@ -67,10 +67,8 @@ type DescribeResponse struct {
 	Layers string `protobuf:"bytes,4,opt,name=layers,proto3" json:"layers,omitempty"`
 	// What the node was told of links.
 	Links []*LinkFault `protobuf:"bytes,5,rep,name=links,proto3" json:"links,omitempty"`
-	// What the node was told of its disk; absent if it is well.
-	Disk *SetDiskRequest `protobuf:"bytes,6,opt,name=disk,proto3" json:"disk,omitempty"`
 	// The gRPC addresses of the other nodes, as far as it knows them.
-	Peers         map[uint32]string `protobuf:"bytes,7,rep,name=peers,proto3" json:"peers,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Peers         map[uint32]string `protobuf:"bytes,6,rep,name=peers,proto3" json:"peers,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -136,13 +134,6 @@ func (x *DescribeResponse) GetLayers() string {
 func (x *DescribeResponse) GetLinks() []*LinkFault {
 	if x != nil {
 		return x.Links
-	}
-	return nil
-}
-
-func (x *DescribeResponse) GetDisk() *SetDiskRequest {
-	if x != nil {
-		return x.Disk
 	}
 	return nil
 }
@@ -570,6 +561,246 @@ func (*SetDiskResponse) Descriptor() ([]byte, []int) {
 	return file_ciranda_v1_node_proto_rawDescGZIP(), []int{10}
 }
 
+type SetSlowRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	StepMs        uint32                 `protobuf:"varint,1,opt,name=step_ms,json=stepMs,proto3" json:"step_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSlowRequest) Reset() {
+	*x = SetSlowRequest{}
+	mi := &file_ciranda_v1_node_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSlowRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSlowRequest) ProtoMessage() {}
+
+func (x *SetSlowRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ciranda_v1_node_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSlowRequest.ProtoReflect.Descriptor instead.
+func (*SetSlowRequest) Descriptor() ([]byte, []int) {
+	return file_ciranda_v1_node_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SetSlowRequest) GetStepMs() uint32 {
+	if x != nil {
+		return x.StepMs
+	}
+	return 0
+}
+
+type SetSlowResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSlowResponse) Reset() {
+	*x = SetSlowResponse{}
+	mi := &file_ciranda_v1_node_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSlowResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSlowResponse) ProtoMessage() {}
+
+func (x *SetSlowResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ciranda_v1_node_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSlowResponse.ProtoReflect.Descriptor instead.
+func (*SetSlowResponse) Descriptor() ([]byte, []int) {
+	return file_ciranda_v1_node_proto_rawDescGZIP(), []int{12}
+}
+
+type SetClockRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	JumpMs        int64                  `protobuf:"zigzag64,1,opt,name=jump_ms,json=jumpMs,proto3" json:"jump_ms,omitempty"`
+	Rate          float64                `protobuf:"fixed64,2,opt,name=rate,proto3" json:"rate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetClockRequest) Reset() {
+	*x = SetClockRequest{}
+	mi := &file_ciranda_v1_node_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetClockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetClockRequest) ProtoMessage() {}
+
+func (x *SetClockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ciranda_v1_node_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetClockRequest.ProtoReflect.Descriptor instead.
+func (*SetClockRequest) Descriptor() ([]byte, []int) {
+	return file_ciranda_v1_node_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SetClockRequest) GetJumpMs() int64 {
+	if x != nil {
+		return x.JumpMs
+	}
+	return 0
+}
+
+func (x *SetClockRequest) GetRate() float64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+type SetClockResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetClockResponse) Reset() {
+	*x = SetClockResponse{}
+	mi := &file_ciranda_v1_node_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetClockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetClockResponse) ProtoMessage() {}
+
+func (x *SetClockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ciranda_v1_node_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetClockResponse.ProtoReflect.Descriptor instead.
+func (*SetClockResponse) Descriptor() ([]byte, []int) {
+	return file_ciranda_v1_node_proto_rawDescGZIP(), []int{14}
+}
+
+type MakeWellRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MakeWellRequest) Reset() {
+	*x = MakeWellRequest{}
+	mi := &file_ciranda_v1_node_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MakeWellRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MakeWellRequest) ProtoMessage() {}
+
+func (x *MakeWellRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ciranda_v1_node_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MakeWellRequest.ProtoReflect.Descriptor instead.
+func (*MakeWellRequest) Descriptor() ([]byte, []int) {
+	return file_ciranda_v1_node_proto_rawDescGZIP(), []int{15}
+}
+
+type MakeWellResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MakeWellResponse) Reset() {
+	*x = MakeWellResponse{}
+	mi := &file_ciranda_v1_node_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MakeWellResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MakeWellResponse) ProtoMessage() {}
+
+func (x *MakeWellResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ciranda_v1_node_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MakeWellResponse.ProtoReflect.Descriptor instead.
+func (*MakeWellResponse) Descriptor() ([]byte, []int) {
+	return file_ciranda_v1_node_proto_rawDescGZIP(), []int{16}
+}
+
 type FreezeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Frozen        bool                   `protobuf:"varint,1,opt,name=frozen,proto3" json:"frozen,omitempty"`
@@ -579,7 +810,7 @@ type FreezeRequest struct {
 
 func (x *FreezeRequest) Reset() {
 	*x = FreezeRequest{}
-	mi := &file_ciranda_v1_node_proto_msgTypes[11]
+	mi := &file_ciranda_v1_node_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -591,7 +822,7 @@ func (x *FreezeRequest) String() string {
 func (*FreezeRequest) ProtoMessage() {}
 
 func (x *FreezeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_node_proto_msgTypes[11]
+	mi := &file_ciranda_v1_node_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -604,7 +835,7 @@ func (x *FreezeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreezeRequest.ProtoReflect.Descriptor instead.
 func (*FreezeRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_node_proto_rawDescGZIP(), []int{11}
+	return file_ciranda_v1_node_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FreezeRequest) GetFrozen() bool {
@@ -622,7 +853,7 @@ type FreezeResponse struct {
 
 func (x *FreezeResponse) Reset() {
 	*x = FreezeResponse{}
-	mi := &file_ciranda_v1_node_proto_msgTypes[12]
+	mi := &file_ciranda_v1_node_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -634,7 +865,7 @@ func (x *FreezeResponse) String() string {
 func (*FreezeResponse) ProtoMessage() {}
 
 func (x *FreezeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_node_proto_msgTypes[12]
+	mi := &file_ciranda_v1_node_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -647,7 +878,7 @@ func (x *FreezeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreezeResponse.ProtoReflect.Descriptor instead.
 func (*FreezeResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_node_proto_rawDescGZIP(), []int{12}
+	return file_ciranda_v1_node_proto_rawDescGZIP(), []int{18}
 }
 
 type FollowRequest struct {
@@ -660,7 +891,7 @@ type FollowRequest struct {
 
 func (x *FollowRequest) Reset() {
 	*x = FollowRequest{}
-	mi := &file_ciranda_v1_node_proto_msgTypes[13]
+	mi := &file_ciranda_v1_node_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -672,7 +903,7 @@ func (x *FollowRequest) String() string {
 func (*FollowRequest) ProtoMessage() {}
 
 func (x *FollowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_node_proto_msgTypes[13]
+	mi := &file_ciranda_v1_node_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -685,7 +916,7 @@ func (x *FollowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowRequest.ProtoReflect.Descriptor instead.
 func (*FollowRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_node_proto_rawDescGZIP(), []int{13}
+	return file_ciranda_v1_node_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *FollowRequest) GetCursor() string {
@@ -713,7 +944,7 @@ type FollowResponse struct {
 
 func (x *FollowResponse) Reset() {
 	*x = FollowResponse{}
-	mi := &file_ciranda_v1_node_proto_msgTypes[14]
+	mi := &file_ciranda_v1_node_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -725,7 +956,7 @@ func (x *FollowResponse) String() string {
 func (*FollowResponse) ProtoMessage() {}
 
 func (x *FollowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_node_proto_msgTypes[14]
+	mi := &file_ciranda_v1_node_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -738,7 +969,7 @@ func (x *FollowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowResponse.ProtoReflect.Descriptor instead.
 func (*FollowResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_node_proto_rawDescGZIP(), []int{14}
+	return file_ciranda_v1_node_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FollowResponse) GetEvents() []*Event {
@@ -768,15 +999,14 @@ const file_ciranda_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"\x15ciranda/v1/node.proto\x12\n" +
 	"ciranda.v1\x1a\x18ciranda/v1/cluster.proto\"\x11\n" +
-	"\x0fDescribeRequest\"\xe0\x02\n" +
+	"\x0fDescribeRequest\"\xb0\x02\n" +
 	"\x10DescribeResponse\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12.\n" +
 	"\x06status\x18\x02 \x01(\v2\x16.ciranda.v1.NodeStatusR\x06status\x12\x14\n" +
 	"\x05stack\x18\x03 \x01(\tR\x05stack\x12\x16\n" +
 	"\x06layers\x18\x04 \x01(\tR\x06layers\x12+\n" +
-	"\x05links\x18\x05 \x03(\v2\x15.ciranda.v1.LinkFaultR\x05links\x12.\n" +
-	"\x04disk\x18\x06 \x01(\v2\x1a.ciranda.v1.SetDiskRequestR\x04disk\x12=\n" +
-	"\x05peers\x18\a \x03(\v2'.ciranda.v1.DescribeResponse.PeersEntryR\x05peers\x1a8\n" +
+	"\x05links\x18\x05 \x03(\v2\x15.ciranda.v1.LinkFaultR\x05links\x12=\n" +
+	"\x05peers\x18\x06 \x03(\v2'.ciranda.v1.DescribeResponse.PeersEntryR\x05peers\x1a8\n" +
 	"\n" +
 	"PeersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
@@ -800,7 +1030,16 @@ const file_ciranda_v1_node_proto_rawDesc = "" +
 	"\x0eSetDiskRequest\x12\x14\n" +
 	"\x05stall\x18\x01 \x01(\bR\x05stall\x12\x17\n" +
 	"\aslow_ms\x18\x02 \x01(\rR\x06slowMs\"\x11\n" +
-	"\x0fSetDiskResponse\"'\n" +
+	"\x0fSetDiskResponse\")\n" +
+	"\x0eSetSlowRequest\x12\x17\n" +
+	"\astep_ms\x18\x01 \x01(\rR\x06stepMs\"\x11\n" +
+	"\x0fSetSlowResponse\">\n" +
+	"\x0fSetClockRequest\x12\x17\n" +
+	"\ajump_ms\x18\x01 \x01(\x12R\x06jumpMs\x12\x12\n" +
+	"\x04rate\x18\x02 \x01(\x01R\x04rate\"\x12\n" +
+	"\x10SetClockResponse\"\x11\n" +
+	"\x0fMakeWellRequest\"\x12\n" +
+	"\x10MakeWellResponse\"'\n" +
 	"\rFreezeRequest\x12\x16\n" +
 	"\x06frozen\x18\x01 \x01(\bR\x06frozen\"\x10\n" +
 	"\x0eFreezeResponse\"@\n" +
@@ -810,14 +1049,17 @@ const file_ciranda_v1_node_proto_rawDesc = "" +
 	"\x0eFollowResponse\x12)\n" +
 	"\x06events\x18\x01 \x03(\v2\x11.ciranda.v1.EventR\x06events\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x12\n" +
-	"\x04lost\x18\x03 \x01(\x04R\x04lost2\x86\x04\n" +
+	"\x04lost\x18\x03 \x01(\x04R\x04lost2\xd8\x05\n" +
 	"\vNodeService\x12E\n" +
 	"\bDescribe\x12\x1b.ciranda.v1.DescribeRequest\x1a\x1c.ciranda.v1.DescribeResponse\x12T\n" +
 	"\rBeginElection\x12 .ciranda.v1.BeginElectionRequest\x1a!.ciranda.v1.BeginElectionResponse\x12E\n" +
 	"\bSetLinks\x12\x1b.ciranda.v1.SetLinksRequest\x1a\x1c.ciranda.v1.SetLinksResponse\x12K\n" +
 	"\n" +
 	"BreakLinks\x12\x1d.ciranda.v1.BreakLinksRequest\x1a\x1e.ciranda.v1.BreakLinksResponse\x12B\n" +
-	"\aSetDisk\x12\x1a.ciranda.v1.SetDiskRequest\x1a\x1b.ciranda.v1.SetDiskResponse\x12?\n" +
+	"\aSetDisk\x12\x1a.ciranda.v1.SetDiskRequest\x1a\x1b.ciranda.v1.SetDiskResponse\x12B\n" +
+	"\aSetSlow\x12\x1a.ciranda.v1.SetSlowRequest\x1a\x1b.ciranda.v1.SetSlowResponse\x12E\n" +
+	"\bSetClock\x12\x1b.ciranda.v1.SetClockRequest\x1a\x1c.ciranda.v1.SetClockResponse\x12E\n" +
+	"\bMakeWell\x12\x1b.ciranda.v1.MakeWellRequest\x1a\x1c.ciranda.v1.MakeWellResponse\x12?\n" +
 	"\x06Freeze\x12\x19.ciranda.v1.FreezeRequest\x1a\x1a.ciranda.v1.FreezeResponse\x12A\n" +
 	"\x06Follow\x12\x19.ciranda.v1.FollowRequest\x1a\x1a.ciranda.v1.FollowResponse0\x01B&Z$ciranda.dev/api/ciranda/v1;cirandav1b\x06proto3"
 
@@ -833,7 +1075,7 @@ func file_ciranda_v1_node_proto_rawDescGZIP() []byte {
 	return file_ciranda_v1_node_proto_rawDescData
 }
 
-var file_ciranda_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_ciranda_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_ciranda_v1_node_proto_goTypes = []any{
 	(*DescribeRequest)(nil),       // 0: ciranda.v1.DescribeRequest
 	(*DescribeResponse)(nil),      // 1: ciranda.v1.DescribeResponse
@@ -846,40 +1088,51 @@ var file_ciranda_v1_node_proto_goTypes = []any{
 	(*BreakLinksResponse)(nil),    // 8: ciranda.v1.BreakLinksResponse
 	(*SetDiskRequest)(nil),        // 9: ciranda.v1.SetDiskRequest
 	(*SetDiskResponse)(nil),       // 10: ciranda.v1.SetDiskResponse
-	(*FreezeRequest)(nil),         // 11: ciranda.v1.FreezeRequest
-	(*FreezeResponse)(nil),        // 12: ciranda.v1.FreezeResponse
-	(*FollowRequest)(nil),         // 13: ciranda.v1.FollowRequest
-	(*FollowResponse)(nil),        // 14: ciranda.v1.FollowResponse
-	nil,                           // 15: ciranda.v1.DescribeResponse.PeersEntry
-	(*NodeStatus)(nil),            // 16: ciranda.v1.NodeStatus
-	(*Event)(nil),                 // 17: ciranda.v1.Event
+	(*SetSlowRequest)(nil),        // 11: ciranda.v1.SetSlowRequest
+	(*SetSlowResponse)(nil),       // 12: ciranda.v1.SetSlowResponse
+	(*SetClockRequest)(nil),       // 13: ciranda.v1.SetClockRequest
+	(*SetClockResponse)(nil),      // 14: ciranda.v1.SetClockResponse
+	(*MakeWellRequest)(nil),       // 15: ciranda.v1.MakeWellRequest
+	(*MakeWellResponse)(nil),      // 16: ciranda.v1.MakeWellResponse
+	(*FreezeRequest)(nil),         // 17: ciranda.v1.FreezeRequest
+	(*FreezeResponse)(nil),        // 18: ciranda.v1.FreezeResponse
+	(*FollowRequest)(nil),         // 19: ciranda.v1.FollowRequest
+	(*FollowResponse)(nil),        // 20: ciranda.v1.FollowResponse
+	nil,                           // 21: ciranda.v1.DescribeResponse.PeersEntry
+	(*NodeStatus)(nil),            // 22: ciranda.v1.NodeStatus
+	(*Event)(nil),                 // 23: ciranda.v1.Event
 }
 var file_ciranda_v1_node_proto_depIdxs = []int32{
-	16, // 0: ciranda.v1.DescribeResponse.status:type_name -> ciranda.v1.NodeStatus
+	22, // 0: ciranda.v1.DescribeResponse.status:type_name -> ciranda.v1.NodeStatus
 	4,  // 1: ciranda.v1.DescribeResponse.links:type_name -> ciranda.v1.LinkFault
-	9,  // 2: ciranda.v1.DescribeResponse.disk:type_name -> ciranda.v1.SetDiskRequest
-	15, // 3: ciranda.v1.DescribeResponse.peers:type_name -> ciranda.v1.DescribeResponse.PeersEntry
-	4,  // 4: ciranda.v1.SetLinksRequest.links:type_name -> ciranda.v1.LinkFault
-	17, // 5: ciranda.v1.FollowResponse.events:type_name -> ciranda.v1.Event
-	0,  // 6: ciranda.v1.NodeService.Describe:input_type -> ciranda.v1.DescribeRequest
-	2,  // 7: ciranda.v1.NodeService.BeginElection:input_type -> ciranda.v1.BeginElectionRequest
-	5,  // 8: ciranda.v1.NodeService.SetLinks:input_type -> ciranda.v1.SetLinksRequest
-	7,  // 9: ciranda.v1.NodeService.BreakLinks:input_type -> ciranda.v1.BreakLinksRequest
-	9,  // 10: ciranda.v1.NodeService.SetDisk:input_type -> ciranda.v1.SetDiskRequest
-	11, // 11: ciranda.v1.NodeService.Freeze:input_type -> ciranda.v1.FreezeRequest
-	13, // 12: ciranda.v1.NodeService.Follow:input_type -> ciranda.v1.FollowRequest
-	1,  // 13: ciranda.v1.NodeService.Describe:output_type -> ciranda.v1.DescribeResponse
-	3,  // 14: ciranda.v1.NodeService.BeginElection:output_type -> ciranda.v1.BeginElectionResponse
-	6,  // 15: ciranda.v1.NodeService.SetLinks:output_type -> ciranda.v1.SetLinksResponse
-	8,  // 16: ciranda.v1.NodeService.BreakLinks:output_type -> ciranda.v1.BreakLinksResponse
-	10, // 17: ciranda.v1.NodeService.SetDisk:output_type -> ciranda.v1.SetDiskResponse
-	12, // 18: ciranda.v1.NodeService.Freeze:output_type -> ciranda.v1.FreezeResponse
-	14, // 19: ciranda.v1.NodeService.Follow:output_type -> ciranda.v1.FollowResponse
-	13, // [13:20] is the sub-list for method output_type
-	6,  // [6:13] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	21, // 2: ciranda.v1.DescribeResponse.peers:type_name -> ciranda.v1.DescribeResponse.PeersEntry
+	4,  // 3: ciranda.v1.SetLinksRequest.links:type_name -> ciranda.v1.LinkFault
+	23, // 4: ciranda.v1.FollowResponse.events:type_name -> ciranda.v1.Event
+	0,  // 5: ciranda.v1.NodeService.Describe:input_type -> ciranda.v1.DescribeRequest
+	2,  // 6: ciranda.v1.NodeService.BeginElection:input_type -> ciranda.v1.BeginElectionRequest
+	5,  // 7: ciranda.v1.NodeService.SetLinks:input_type -> ciranda.v1.SetLinksRequest
+	7,  // 8: ciranda.v1.NodeService.BreakLinks:input_type -> ciranda.v1.BreakLinksRequest
+	9,  // 9: ciranda.v1.NodeService.SetDisk:input_type -> ciranda.v1.SetDiskRequest
+	11, // 10: ciranda.v1.NodeService.SetSlow:input_type -> ciranda.v1.SetSlowRequest
+	13, // 11: ciranda.v1.NodeService.SetClock:input_type -> ciranda.v1.SetClockRequest
+	15, // 12: ciranda.v1.NodeService.MakeWell:input_type -> ciranda.v1.MakeWellRequest
+	17, // 13: ciranda.v1.NodeService.Freeze:input_type -> ciranda.v1.FreezeRequest
+	19, // 14: ciranda.v1.NodeService.Follow:input_type -> ciranda.v1.FollowRequest
+	1,  // 15: ciranda.v1.NodeService.Describe:output_type -> ciranda.v1.DescribeResponse
+	3,  // 16: ciranda.v1.NodeService.BeginElection:output_type -> ciranda.v1.BeginElectionResponse
+	6,  // 17: ciranda.v1.NodeService.SetLinks:output_type -> ciranda.v1.SetLinksResponse
+	8,  // 18: ciranda.v1.NodeService.BreakLinks:output_type -> ciranda.v1.BreakLinksResponse
+	10, // 19: ciranda.v1.NodeService.SetDisk:output_type -> ciranda.v1.SetDiskResponse
+	12, // 20: ciranda.v1.NodeService.SetSlow:output_type -> ciranda.v1.SetSlowResponse
+	14, // 21: ciranda.v1.NodeService.SetClock:output_type -> ciranda.v1.SetClockResponse
+	16, // 22: ciranda.v1.NodeService.MakeWell:output_type -> ciranda.v1.MakeWellResponse
+	18, // 23: ciranda.v1.NodeService.Freeze:output_type -> ciranda.v1.FreezeResponse
+	20, // 24: ciranda.v1.NodeService.Follow:output_type -> ciranda.v1.FollowResponse
+	15, // [15:25] is the sub-list for method output_type
+	5,  // [5:15] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_ciranda_v1_node_proto_init() }
@@ -894,7 +1147,7 @@ func file_ciranda_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ciranda_v1_node_proto_rawDesc), len(file_ciranda_v1_node_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,9 @@ const (
 	NodeService_SetLinks_FullMethodName      = "/ciranda.v1.NodeService/SetLinks"
 	NodeService_BreakLinks_FullMethodName    = "/ciranda.v1.NodeService/BreakLinks"
 	NodeService_SetDisk_FullMethodName       = "/ciranda.v1.NodeService/SetDisk"
+	NodeService_SetSlow_FullMethodName       = "/ciranda.v1.NodeService/SetSlow"
+	NodeService_SetClock_FullMethodName      = "/ciranda.v1.NodeService/SetClock"
+	NodeService_MakeWell_FullMethodName      = "/ciranda.v1.NodeService/MakeWell"
 	NodeService_Freeze_FullMethodName        = "/ciranda.v1.NodeService/Freeze"
 	NodeService_Follow_FullMethodName        = "/ciranda.v1.NodeService/Follow"
 )
@@ -42,8 +45,14 @@ type NodeServiceClient interface {
 	SetLinks(ctx context.Context, in *SetLinksRequest, opts ...grpc.CallOption) (*SetLinksResponse, error)
 	// BreakLinks breaks the node's connections to others once, as the network might.
 	BreakLinks(ctx context.Context, in *BreakLinksRequest, opts ...grpc.CallOption) (*BreakLinksResponse, error)
-	// SetDisk slows, stalls or heals the node's storage.
+	// SetDisk slows or stalls the node's storage, or makes it well.
 	SetDisk(ctx context.Context, in *SetDiskRequest, opts ...grpc.CallOption) (*SetDiskResponse, error)
+	// SetSlow lets each step of the node take time.
+	SetSlow(ctx context.Context, in *SetSlowRequest, opts ...grpc.CallOption) (*SetSlowResponse, error)
+	// SetClock changes the node's clocks.
+	SetClock(ctx context.Context, in *SetClockRequest, opts ...grpc.CallOption) (*SetClockResponse, error)
+	// MakeWell ends all faults of the node, those of its links too. A clock that has jumped stays so.
+	MakeWell(ctx context.Context, in *MakeWellRequest, opts ...grpc.CallOption) (*MakeWellResponse, error)
 	// Freeze makes the node stand still from within, or go on. It is for systems on which a process cannot be paused.
 	Freeze(ctx context.Context, in *FreezeRequest, opts ...grpc.CallOption) (*FreezeResponse, error)
 	// Follow streams the node's own events, as ClusterService.Watch does those of all.
@@ -108,6 +117,36 @@ func (c *nodeServiceClient) SetDisk(ctx context.Context, in *SetDiskRequest, opt
 	return out, nil
 }
 
+func (c *nodeServiceClient) SetSlow(ctx context.Context, in *SetSlowRequest, opts ...grpc.CallOption) (*SetSlowResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetSlowResponse)
+	err := c.cc.Invoke(ctx, NodeService_SetSlow_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeServiceClient) SetClock(ctx context.Context, in *SetClockRequest, opts ...grpc.CallOption) (*SetClockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetClockResponse)
+	err := c.cc.Invoke(ctx, NodeService_SetClock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeServiceClient) MakeWell(ctx context.Context, in *MakeWellRequest, opts ...grpc.CallOption) (*MakeWellResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MakeWellResponse)
+	err := c.cc.Invoke(ctx, NodeService_MakeWell_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *nodeServiceClient) Freeze(ctx context.Context, in *FreezeRequest, opts ...grpc.CallOption) (*FreezeResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(FreezeResponse)
@@ -151,8 +190,14 @@ type NodeServiceServer interface {
 	SetLinks(context.Context, *SetLinksRequest) (*SetLinksResponse, error)
 	// BreakLinks breaks the node's connections to others once, as the network might.
 	BreakLinks(context.Context, *BreakLinksRequest) (*BreakLinksResponse, error)
-	// SetDisk slows, stalls or heals the node's storage.
+	// SetDisk slows or stalls the node's storage, or makes it well.
 	SetDisk(context.Context, *SetDiskRequest) (*SetDiskResponse, error)
+	// SetSlow lets each step of the node take time.
+	SetSlow(context.Context, *SetSlowRequest) (*SetSlowResponse, error)
+	// SetClock changes the node's clocks.
+	SetClock(context.Context, *SetClockRequest) (*SetClockResponse, error)
+	// MakeWell ends all faults of the node, those of its links too. A clock that has jumped stays so.
+	MakeWell(context.Context, *MakeWellRequest) (*MakeWellResponse, error)
 	// Freeze makes the node stand still from within, or go on. It is for systems on which a process cannot be paused.
 	Freeze(context.Context, *FreezeRequest) (*FreezeResponse, error)
 	// Follow streams the node's own events, as ClusterService.Watch does those of all.
@@ -180,6 +225,15 @@ func (UnimplementedNodeServiceServer) BreakLinks(context.Context, *BreakLinksReq
 }
 func (UnimplementedNodeServiceServer) SetDisk(context.Context, *SetDiskRequest) (*SetDiskResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetDisk not implemented")
+}
+func (UnimplementedNodeServiceServer) SetSlow(context.Context, *SetSlowRequest) (*SetSlowResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetSlow not implemented")
+}
+func (UnimplementedNodeServiceServer) SetClock(context.Context, *SetClockRequest) (*SetClockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetClock not implemented")
+}
+func (UnimplementedNodeServiceServer) MakeWell(context.Context, *MakeWellRequest) (*MakeWellResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method MakeWell not implemented")
 }
 func (UnimplementedNodeServiceServer) Freeze(context.Context, *FreezeRequest) (*FreezeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Freeze not implemented")
@@ -297,6 +351,60 @@ func _NodeService_SetDisk_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _NodeService_SetSlow_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetSlowRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).SetSlow(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_SetSlow_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).SetSlow(ctx, req.(*SetSlowRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NodeService_SetClock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetClockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).SetClock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_SetClock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).SetClock(ctx, req.(*SetClockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NodeService_MakeWell_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MakeWellRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).MakeWell(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_MakeWell_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).MakeWell(ctx, req.(*MakeWellRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _NodeService_Freeze_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(FreezeRequest)
 	if err := dec(in); err != nil {
@@ -352,6 +460,18 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SetDisk",
 			Handler:    _NodeService_SetDisk_Handler,
+		},
+		{
+			MethodName: "SetSlow",
+			Handler:    _NodeService_SetSlow_Handler,
+		},
+		{
+			MethodName: "SetClock",
+			Handler:    _NodeService_SetClock_Handler,
+		},
+		{
+			MethodName: "MakeWell",
+			Handler:    _NodeService_MakeWell_Handler,
 		},
 		{
 			MethodName: "Freeze",

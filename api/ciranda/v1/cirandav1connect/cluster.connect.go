@@ -51,7 +51,7 @@ type ClusterServiceClient interface {
 	Status(context.Context, *v1.StatusRequest) (*v1.StatusResponse, error)
 	// Elect makes a node begin an election, whoever leads.
 	Elect(context.Context, *v1.ElectRequest) (*v1.ElectResponse, error)
-	// SetFault disturbs the network or a node's disk, until Heal.
+	// SetFault disturbs the network or nodes, until Heal.
 	SetFault(context.Context, *v1.SetFaultRequest) (*v1.SetFaultResponse, error)
 	// Heal ends what SetFault began.
 	Heal(context.Context, *v1.HealRequest) (*v1.HealResponse, error)
@@ -159,7 +159,7 @@ type ClusterServiceHandler interface {
 	Status(context.Context, *v1.StatusRequest) (*v1.StatusResponse, error)
 	// Elect makes a node begin an election, whoever leads.
 	Elect(context.Context, *v1.ElectRequest) (*v1.ElectResponse, error)
-	// SetFault disturbs the network or a node's disk, until Heal.
+	// SetFault disturbs the network or nodes, until Heal.
 	SetFault(context.Context, *v1.SetFaultRequest) (*v1.SetFaultResponse, error)
 	// Heal ends what SetFault began.
 	Heal(context.Context, *v1.HealRequest) (*v1.HealResponse, error)

@@ -44,6 +44,12 @@ const (
 	NodeServiceBreakLinksProcedure = "/ciranda.v1.NodeService/BreakLinks"
 	// NodeServiceSetDiskProcedure is the fully-qualified name of the NodeService's SetDisk RPC.
 	NodeServiceSetDiskProcedure = "/ciranda.v1.NodeService/SetDisk"
+	// NodeServiceSetSlowProcedure is the fully-qualified name of the NodeService's SetSlow RPC.
+	NodeServiceSetSlowProcedure = "/ciranda.v1.NodeService/SetSlow"
+	// NodeServiceSetClockProcedure is the fully-qualified name of the NodeService's SetClock RPC.
+	NodeServiceSetClockProcedure = "/ciranda.v1.NodeService/SetClock"
+	// NodeServiceMakeWellProcedure is the fully-qualified name of the NodeService's MakeWell RPC.
+	NodeServiceMakeWellProcedure = "/ciranda.v1.NodeService/MakeWell"
 	// NodeServiceFreezeProcedure is the fully-qualified name of the NodeService's Freeze RPC.
 	NodeServiceFreezeProcedure = "/ciranda.v1.NodeService/Freeze"
 	// NodeServiceFollowProcedure is the fully-qualified name of the NodeService's Follow RPC.
@@ -60,8 +66,14 @@ type NodeServiceClient interface {
 	SetLinks(context.Context, *v1.SetLinksRequest) (*v1.SetLinksResponse, error)
 	// BreakLinks breaks the node's connections to others once, as the network might.
 	BreakLinks(context.Context, *v1.BreakLinksRequest) (*v1.BreakLinksResponse, error)
-	// SetDisk slows, stalls or heals the node's storage.
+	// SetDisk slows or stalls the node's storage, or makes it well.
 	SetDisk(context.Context, *v1.SetDiskRequest) (*v1.SetDiskResponse, error)
+	// SetSlow lets each step of the node take time.
+	SetSlow(context.Context, *v1.SetSlowRequest) (*v1.SetSlowResponse, error)
+	// SetClock changes the node's clocks.
+	SetClock(context.Context, *v1.SetClockRequest) (*v1.SetClockResponse, error)
+	// MakeWell ends all faults of the node, those of its links too. A clock that has jumped stays so.
+	MakeWell(context.Context, *v1.MakeWellRequest) (*v1.MakeWellResponse, error)
 	// Freeze makes the node stand still from within, or go on. It is for systems on which a process cannot be paused.
 	Freeze(context.Context, *v1.FreezeRequest) (*v1.FreezeResponse, error)
 	// Follow streams the node's own events, as ClusterService.Watch does those of all.
@@ -109,6 +121,24 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(nodeServiceMethods.ByName("SetDisk")),
 			connect.WithClientOptions(opts...),
 		),
+		setSlow: connect.NewClient[v1.SetSlowRequest, v1.SetSlowResponse](
+			httpClient,
+			baseURL+NodeServiceSetSlowProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("SetSlow")),
+			connect.WithClientOptions(opts...),
+		),
+		setClock: connect.NewClient[v1.SetClockRequest, v1.SetClockResponse](
+			httpClient,
+			baseURL+NodeServiceSetClockProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("SetClock")),
+			connect.WithClientOptions(opts...),
+		),
+		makeWell: connect.NewClient[v1.MakeWellRequest, v1.MakeWellResponse](
+			httpClient,
+			baseURL+NodeServiceMakeWellProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("MakeWell")),
+			connect.WithClientOptions(opts...),
+		),
 		freeze: connect.NewClient[v1.FreezeRequest, v1.FreezeResponse](
 			httpClient,
 			baseURL+NodeServiceFreezeProcedure,
@@ -131,6 +161,9 @@ type nodeServiceClient struct {
 	setLinks      *connect.Client[v1.SetLinksRequest, v1.SetLinksResponse]
 	breakLinks    *connect.Client[v1.BreakLinksRequest, v1.BreakLinksResponse]
 	setDisk       *connect.Client[v1.SetDiskRequest, v1.SetDiskResponse]
+	setSlow       *connect.Client[v1.SetSlowRequest, v1.SetSlowResponse]
+	setClock      *connect.Client[v1.SetClockRequest, v1.SetClockResponse]
+	makeWell      *connect.Client[v1.MakeWellRequest, v1.MakeWellResponse]
 	freeze        *connect.Client[v1.FreezeRequest, v1.FreezeResponse]
 	follow        *connect.Client[v1.FollowRequest, v1.FollowResponse]
 }
@@ -180,6 +213,33 @@ func (c *nodeServiceClient) SetDisk(ctx context.Context, req *v1.SetDiskRequest)
 	return nil, err
 }
 
+// SetSlow calls ciranda.v1.NodeService.SetSlow.
+func (c *nodeServiceClient) SetSlow(ctx context.Context, req *v1.SetSlowRequest) (*v1.SetSlowResponse, error) {
+	response, err := c.setSlow.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetClock calls ciranda.v1.NodeService.SetClock.
+func (c *nodeServiceClient) SetClock(ctx context.Context, req *v1.SetClockRequest) (*v1.SetClockResponse, error) {
+	response, err := c.setClock.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// MakeWell calls ciranda.v1.NodeService.MakeWell.
+func (c *nodeServiceClient) MakeWell(ctx context.Context, req *v1.MakeWellRequest) (*v1.MakeWellResponse, error) {
+	response, err := c.makeWell.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Freeze calls ciranda.v1.NodeService.Freeze.
 func (c *nodeServiceClient) Freeze(ctx context.Context, req *v1.FreezeRequest) (*v1.FreezeResponse, error) {
 	response, err := c.freeze.CallUnary(ctx, connect.NewRequest(req))
@@ -204,8 +264,14 @@ type NodeServiceHandler interface {
 	SetLinks(context.Context, *v1.SetLinksRequest) (*v1.SetLinksResponse, error)
 	// BreakLinks breaks the node's connections to others once, as the network might.
 	BreakLinks(context.Context, *v1.BreakLinksRequest) (*v1.BreakLinksResponse, error)
-	// SetDisk slows, stalls or heals the node's storage.
+	// SetDisk slows or stalls the node's storage, or makes it well.
 	SetDisk(context.Context, *v1.SetDiskRequest) (*v1.SetDiskResponse, error)
+	// SetSlow lets each step of the node take time.
+	SetSlow(context.Context, *v1.SetSlowRequest) (*v1.SetSlowResponse, error)
+	// SetClock changes the node's clocks.
+	SetClock(context.Context, *v1.SetClockRequest) (*v1.SetClockResponse, error)
+	// MakeWell ends all faults of the node, those of its links too. A clock that has jumped stays so.
+	MakeWell(context.Context, *v1.MakeWellRequest) (*v1.MakeWellResponse, error)
 	// Freeze makes the node stand still from within, or go on. It is for systems on which a process cannot be paused.
 	Freeze(context.Context, *v1.FreezeRequest) (*v1.FreezeResponse, error)
 	// Follow streams the node's own events, as ClusterService.Watch does those of all.
@@ -249,6 +315,24 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(nodeServiceMethods.ByName("SetDisk")),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeServiceSetSlowHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceSetSlowProcedure,
+		svc.SetSlow,
+		connect.WithSchema(nodeServiceMethods.ByName("SetSlow")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceSetClockHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceSetClockProcedure,
+		svc.SetClock,
+		connect.WithSchema(nodeServiceMethods.ByName("SetClock")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceMakeWellHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceMakeWellProcedure,
+		svc.MakeWell,
+		connect.WithSchema(nodeServiceMethods.ByName("MakeWell")),
+		connect.WithHandlerOptions(opts...),
+	)
 	nodeServiceFreezeHandler := connect.NewUnaryHandlerSimple(
 		NodeServiceFreezeProcedure,
 		svc.Freeze,
@@ -273,6 +357,12 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 			nodeServiceBreakLinksHandler.ServeHTTP(w, r)
 		case NodeServiceSetDiskProcedure:
 			nodeServiceSetDiskHandler.ServeHTTP(w, r)
+		case NodeServiceSetSlowProcedure:
+			nodeServiceSetSlowHandler.ServeHTTP(w, r)
+		case NodeServiceSetClockProcedure:
+			nodeServiceSetClockHandler.ServeHTTP(w, r)
+		case NodeServiceMakeWellProcedure:
+			nodeServiceMakeWellHandler.ServeHTTP(w, r)
 		case NodeServiceFreezeProcedure:
 			nodeServiceFreezeHandler.ServeHTTP(w, r)
 		case NodeServiceFollowProcedure:
@@ -304,6 +394,18 @@ func (UnimplementedNodeServiceHandler) BreakLinks(context.Context, *v1.BreakLink
 
 func (UnimplementedNodeServiceHandler) SetDisk(context.Context, *v1.SetDiskRequest) (*v1.SetDiskResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("ciranda.v1.NodeService.SetDisk is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) SetSlow(context.Context, *v1.SetSlowRequest) (*v1.SetSlowResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("ciranda.v1.NodeService.SetSlow is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) SetClock(context.Context, *v1.SetClockRequest) (*v1.SetClockResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("ciranda.v1.NodeService.SetClock is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) MakeWell(context.Context, *v1.MakeWellRequest) (*v1.MakeWellResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("ciranda.v1.NodeService.MakeWell is not implemented"))
 }
 
 func (UnimplementedNodeServiceHandler) Freeze(context.Context, *v1.FreezeRequest) (*v1.FreezeResponse, error) {
