@@ -85,7 +85,7 @@ var mutants = []mutant{
 	{"no reproach", "detector-accurate", 20, neighbours(ring.NoReproach), nil},
 	{"no sendme", "detector-accurate", 50, neighbours(ring.NoSendMe), nil},
 
-	{"M1", "election-ends", 400, elects(beatless, bully.M1).under(0, deaths), nil},
+	{"M1", "election-ends", 20, elects(beatless, bully.M1).under(3, takeover), nil},
 	{"M3", "election-ends", 20, elects(beatless, bully.M3).under(3, farewell), nil},
 	{"M4", "highest-leads", 50, elects(plain, bully.M4), nil},
 	{"M5", "one-leader-at-a-time", 20, elects(plain, bully.M5).under(4, death), nil},
@@ -99,7 +99,7 @@ var mutants = []mutant{
 	{"M12", "leader-agreed", 400, elects(plain, bully.M12), nil},
 	{"SM1", "stable-return", 20, elects(stable, bully.SM1), nil},
 	{"SM4", "leader-agreed", 50, elects(careful, bully.SM4), nil},
-	{"SM6", "stable-return", 1500, elects(stable, bully.SM6), nil},
+	{"SM6", "stable-return", 50, elects(stable, bully.SM6).under(3, secondThoughts), nil},
 	{"QM1", "majority-granted", 50, elects(quorum, bully.QM1), nil},
 	{"QM2", "majority-granted", 50, elects(quorum, bully.QM2), nil},
 	{"QM3", "majority-granted", 20, elects(quorum, bully.QM3), nil},

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"ciranda.dev/engine/sim"
+	"ciranda.dev/protocol/election"
 )
 
 // plan does something at a moment.
@@ -90,5 +91,46 @@ func lastWords(s *sim.Sim) {
 		s.Mend(3, 2)
 		s.Request(3, "elect")
 		s.Crash(3, false, false)
+	})
+}
+
+// once does something as soon as node 1's opinion of the leadership is such, from a moment on and for a second.
+func once(s *sim.Sim, from time.Duration, such func(o election.Opinion) bool, do func(s *sim.Sim)) {
+	var look func(s *sim.Sim)
+	look = func(s *sim.Sim) {
+		if answer, up := s.World().Ask(1, election.Query{}); up && such(answer.(election.Opinion)) {
+			do(s)
+		} else if s.Now() < from+time.Second {
+			plan(s, s.Now()+ms, look)
+		}
+	}
+	plan(s, from, look)
+}
+
+func waiting(o election.Opinion) bool { return o.Phase == "waiting for the coordinator" }
+
+func trusting(o election.Opinion) bool { return !o.Lost }
+
+// takeover lets the leader crash, and then the node that said it would take over.
+func takeover(s *sim.Sim) {
+	plan(s, 2*time.Second, func(s *sim.Sim) { s.Crash(3, false, false) })
+	once(s, 2*time.Second, waiting, func(s *sim.Sim) { s.Crash(2, false, false) })
+}
+
+// secondThoughts lets nodes 1 and 2 suspect the leader, and node 1 hear from it just once while it waits for node 2 to
+// lead.
+func secondThoughts(s *sim.Sim) {
+	plan(s, 2*time.Second, func(s *sim.Sim) {
+		s.Reset(3, 1)
+		s.Reset(3, 2)
+	})
+	plan(s, 2010*ms, func(s *sim.Sim) {
+		s.Cut(3, 1)
+		s.Cut(3, 2)
+	})
+	once(s, 2*time.Second, waiting, func(s *sim.Sim) {
+		s.Cut(2, 1)
+		s.Mend(3, 1)
+		once(s, s.Now(), trusting, func(s *sim.Sim) { s.Cut(3, 1) })
 	})
 }
