@@ -101,7 +101,8 @@ func (n *Node) covers(stamp uint64) bool {
 }
 
 // carry does the effects of a step. Timers are set and records handed to the disk at once, all of a step's together;
-// outputs go through the gate.
+// outputs go through the gate. What is ungated passes it even with a Lamport stamp that the disk does not cover yet: a
+// heartbeat must not stop because a disk has stalled for as long as half a block of stamps lasts, minutes at least.
 func (n *Node) carry() {
 	effects := n.out.Effects()
 	wrote := n.persist(effects)

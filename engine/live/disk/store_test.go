@@ -289,3 +289,18 @@ func BenchmarkAppend(b *testing.B) {
 	}
 	b.ReportMetric(float64(s.Stats().Appends)/float64(s.Stats().Syncs), "appends/sync")
 }
+
+// A step that waits for its write, as a client's call does.
+func BenchmarkDurable(b *testing.B) {
+	s, err := Open(b.TempDir(), mine)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		mark := s.Append(record("bully/seen", "12345678"))
+		until(s, func() bool { return s.Durable() >= mark })
+	}
+	if err := s.Close(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+}
