@@ -34,7 +34,7 @@ func (b *band) config(id protocol.ID) Config {
 		return protocol.NewStack(self, heartbeat.New(heartbeat.Options{}), bully.New(bully.Options{}))
 	}
 	cfg.Transport = func(h transport.Handler, hello func() transport.Hello) (transport.Transport, error) {
-		link, err := tcp.Open(tcp.Config{Hello: hello(), Lamport: func() uint64 { return hello().Lamport }, Handler: h})
+		link, err := tcp.Open(tcp.Config{Hello: hello, Handler: h})
 		b.links[id] = link
 		return link, err
 	}
