@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -57,9 +56,7 @@ func explanationOf(s stacks.Spec) explanationJSON {
 func writeExplanation(w io.Writer, s stacks.Spec) {
 	p := s.Filled().Profile
 	fmt.Fprintf(w, "%s, profile %s: a message takes at most %s\n\n", s.Text(), p.Name, p.Delay)
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, b := range s.Bounds() {
-		fmt.Fprintf(table, "%s\t%s\t= %s\n\t%s\t\n", b.Name, b.Value, b.Formula, b.Meaning)
+		fmt.Fprintf(w, "%s: %s = %s\n    %s\n", b.Name, b.Value, b.Formula, b.Meaning)
 	}
-	table.Flush()
 }
