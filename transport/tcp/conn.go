@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	// readBuffer is what a connection reads into, in bytes. It grows for a larger message and shrinks again.
-	readBuffer = 128 << 10
 	// overhead is what a queued message takes in memory beside its bytes.
 	overhead = 32
 	// grace is how long the other end has to close a connection on which this end has written all that it had.
@@ -31,6 +29,7 @@ type conn struct {
 	p        *peer
 	net      net.Conn
 	theirs   greeting
+	began    time.Time
 	epoch    uint64        // of the pair: how many connections there have been
 	previous *conn         // the handler hears all of it first
 	done     chan struct{} // closed once the handler has heard all of this one
@@ -48,7 +47,7 @@ type conn struct {
 }
 
 func newConn(h *handshake, p *peer) *conn {
-	return &conn{t: h.t, p: p, net: h.net, theirs: h.theirs, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	return &conn{t: h.t, p: p, net: h.net, theirs: h.theirs, began: time.Now(), done: make(chan struct{}), wake: make(chan struct{}, 1)}
 }
 
 // start begins reading and writing.
@@ -297,74 +296,4 @@ func refusedByPeer(err error) bool { return errno(err, syscall.ECONNREFUSED, 100
 func errno(err error, unix, windows syscall.Errno) bool {
 	var found syscall.Errno
 	return errors.As(err, &found) && (found == unix || runtime.GOOS == "windows" && found == windows)
-}
-
-// A reader cuts what it reads into messages.
-type reader struct {
-	from       io.Reader
-	buffer     []byte
-	start, end int // of what is not yet cut
-	messages   [][]byte
-}
-
-// next gives the messages of all whole frames that have arrived, at least one unless there is an error. They are valid
-// until it is called again. size is how many bytes were read.
-func (r *reader) next() (messages [][]byte, size int, err error) {
-	clear(r.messages)
-	r.messages = r.messages[:0]
-	for {
-		need, err := r.cut()
-		if err != nil || len(r.messages) > 0 {
-			return r.messages, size, err
-		}
-		r.makeRoom(need)
-		n, err := r.from.Read(r.buffer[r.end:])
-		r.end += n
-		size += n
-		if err != nil && n == 0 {
-			if r.end > r.start && err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return nil, size, err
-		}
-	}
-}
-
-// cut takes all whole frames from the buffer. If there is the beginning of another, need is its size.
-func (r *reader) cut() (need int, err error) {
-	for r.end-r.start >= headerSize {
-		b := r.buffer[r.start:r.end]
-		if need, err = frameSize(b); err != nil || need > len(b) {
-			return need, err
-		}
-		kind, payload, err := open(b[:need])
-		if err != nil {
-			return 0, err
-		}
-		if kind != messagesFrame {
-			return 0, errBad
-		}
-		if r.messages, err = unbundle(r.messages, payload); err != nil {
-			return 0, err
-		}
-		r.start += need
-	}
-	return headerSize, nil
-}
-
-// makeRoom moves what is left to the front and sees that a frame of size need can be completed. The buffer grows as
-// the frame arrives, not as its header claims.
-func (r *reader) makeRoom(need int) {
-	left := r.buffer[r.start:r.end]
-	switch {
-	case len(r.buffer) > readBuffer && max(len(left), need) <= readBuffer:
-		r.buffer = append(make([]byte, 0, readBuffer), left...)[:readBuffer]
-	case len(left) == len(r.buffer):
-		larger := make([]byte, min(2*len(r.buffer), max(need, readBuffer)))
-		copy(larger, left)
-		r.buffer = larger
-	default:
-		copy(r.buffer, left)
-	}
-	r.start, r.end = 0, len(left)
 }

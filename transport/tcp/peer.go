@@ -39,10 +39,11 @@ type peer struct {
 	conn     *conn
 	last     *conn // the newest connection, even if it is over
 	epoch    uint64
-	since    time.Time // of the last epoch decided here
-	proposal bool      // a connection of that epoch was proposed, and is not answered yet
-	lost     bool      // a connection ended, and no redial has been refused since
-	asked    bool      // Redial was called
+	since    time.Time     // of the last epoch decided here
+	proposal bool          // a connection of that epoch was proposed, and is not answered yet
+	over     time.Duration // how long the connection lasted that has just ended
+	lost     bool          // a connection ended, and no redial has been refused since
+	asked    bool          // Redial was called
 }
 
 // arbiter says whether this end decides.
@@ -165,6 +166,7 @@ func (p *peer) ended(c *conn) {
 	if p.conn == c {
 		p.conn = nil
 		p.lost = true
+		p.over = max(1, time.Since(c.began))
 	}
 }
 
@@ -198,36 +200,68 @@ func (p *peer) rouse() {
 	}
 }
 
-// dial is the goroutine that sees that there is a connection, if the peer's address is known.
+// dial is the goroutine that sees that there is a connection, if the peer's address is known. A connection that is
+// lost is redialed at once, unless it has not even lasted as long as the pause would be.
 func (p *peer) dial() {
-	wait := p.t.options.RetryMin
+	pause := backoff{least: p.t.options.RetryMin, most: p.t.options.RetryMax}
 	for p.t.context.Err() == nil {
-		address, connected := p.target()
-		if connected || address == "" {
-			wait = p.t.options.RetryMin
+		address, over := p.target()
+		switch {
+		case address == "":
 			p.pause(-1)
-			continue
+		case over > 0 && !pause.forget(over):
+			p.pause(pause.next())
+		default:
+			p.try(address, &pause)
 		}
-		err := p.attempt(address)
-		if err == nil {
-			continue
-		}
-		if refusedByPeer(err) {
-			p.hint()
-		}
-		if isRefusal(err) {
-			p.t.refused(address, err)
-			wait = p.t.options.RetryMax // it will hardly be mended sooner
-		}
-		p.pause(wait/2 + rand.N(wait/2+1))
-		wait = min(2*wait, p.t.options.RetryMax)
 	}
 }
 
-func (p *peer) target() (address string, connected bool) {
+// try dials once, and pauses if that fails.
+func (p *peer) try(address string, pause *backoff) {
+	err := p.attempt(address)
+	if err == nil {
+		return
+	}
+	if refusedByPeer(err) {
+		p.hint()
+	}
+	if isRefusal(err) {
+		p.t.refused(address, err)
+		pause.longest() // it will hardly be mended sooner
+	}
+	p.pause(pause.next())
+}
+
+// A backoff gives pauses that double, with a random half left out.
+type backoff struct{ least, most, now time.Duration }
+
+func (b *backoff) next() time.Duration {
+	d := max(b.now, b.least)
+	b.now = min(2*d, b.most)
+	return d/2 + rand.N(d/2+1)
+}
+
+func (b *backoff) longest() { b.now = b.most }
+
+// forget begins anew after a connection that has lasted long enough.
+func (b *backoff) forget(lasted time.Duration) bool {
+	if lasted < max(b.now, b.least) {
+		return false
+	}
+	b.now = 0
+	return true
+}
+
+// target is where to dial, if that is to be done, and how long the connection lasted if one has just ended.
+func (p *peer) target() (address string, over time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.address, p.conn != nil
+	if p.conn != nil {
+		return "", 0
+	}
+	over, p.over = p.over, 0
+	return p.address, over
 }
 
 // pause waits until something changes or d has passed; without end if d is negative.

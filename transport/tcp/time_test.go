@@ -122,6 +122,28 @@ func TestRetry(t *testing.T) {
 	})
 }
 
+// A peer that lets every connection break at once is not dialed in a tight loop.
+func TestShortConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nets := &pipeNet{listeners: map[string]*pipeListener{}}
+		l, m := newListener(), &breaker{listener: newListener()}
+		m.tr = start(t, 1, m, Config{Listener: nets.listen("1")})
+		start(t, 2, l, Config{Listener: nets.listen("2"), Dial: nets.dial, Peers: map[protocol.ID]string{1: "1"}})
+		time.Sleep(time.Minute)
+		if n := len(l.ups); n < 10 || n > 80 {
+			t.Errorf("%d connections in a minute", n)
+		}
+	})
+}
+
+// A breaker resets every connection.
+type breaker struct {
+	*listener
+	tr *Transport
+}
+
+func (b *breaker) Up(transport.Hello) { b.tr.Reset(2) }
+
 // Nodes dial each other with all sorts of delays, and their connections break at any moment. They always agree on one
 // connection in the end, and on each connection nothing is missing in the middle. If nothing breaks there is only one.
 func TestCrossingDials(t *testing.T) {
