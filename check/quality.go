@@ -156,7 +156,7 @@ func (q *Quality) count(e *trace.Event) {
 func (q *Quality) overlap(over *reign, end int64) {
 	for i := range q.reigns.open {
 		length := time.Duration(end - max(over.since, q.reigns.open[i].since))
-		if length > 0 {
+		if length > 0 && over.node != q.reigns.open[i].node {
 			q.figures.Overlaps++
 			q.figures.Overlapping += length
 			q.figures.Longest = max(q.figures.Longest, length)

@@ -8,9 +8,11 @@ import (
 	"ciranda.dev/trace"
 )
 
-// A reign is for how long a node holds itself to be the leader. A paused node reigns on: it does not know better.
+// A reign is for how long a node holds itself to be the leader, in one term. A paused node reigns on: it does not know
+// better.
 type reign struct {
 	node   protocol.ID
+	term   election.Term
 	since  int64
 	pauses []pause
 	began  *trace.Event `layer:"const"`
@@ -58,7 +60,7 @@ func (r *reigns) step(e *trace.Event) (ended *reign, began bool) {
 		l, elected := told[election.Elected](e)
 		_, resigned := told[election.SteppedDown](e)
 		if elected && l.Leader == e.Node {
-			return nil, r.begin(i, e)
+			return r.begin(i, e, l.Term)
 		}
 		if elected || resigned {
 			return r.end(i), false
@@ -80,11 +82,14 @@ func (r *reigns) index(id protocol.ID) int {
 	return -1
 }
 
-func (r *reigns) begin(i int, e *trace.Event) bool {
-	if i < 0 {
-		r.open = append(r.open, reign{node: e.Node, since: e.T, began: keep(e)})
+// begin begins a reign. One of the same node in another term ends with that.
+func (r *reigns) begin(i int, e *trace.Event, term election.Term) (ended *reign, began bool) {
+	if i >= 0 && r.open[i].term == term {
+		return nil, false
 	}
-	return i < 0
+	ended = r.end(i)
+	r.open = append(r.open, reign{node: e.Node, term: term, since: e.T, began: keep(e)})
+	return ended, true
 }
 
 func (r *reigns) end(i int) *reign {
@@ -120,7 +125,7 @@ func (p *oneLeaderAtATime) Step(e *trace.Event) {
 	}
 }
 
-// overlap judges one pair of reigns. The earlier one is the deposed.
+// overlap judges one pair of reigns.
 func (p *oneLeaderAtATime) overlap(a, b *reign, end int64, e *trace.Event) *finding {
 	if b.since < a.since {
 		a, b = b, a
@@ -128,9 +133,9 @@ func (p *oneLeaderAtATime) overlap(a, b *reign, end int64, e *trace.Event) *find
 	length := end - b.since
 	allowed := p.allowed + p.setup.slack()
 	if p.allowed > 0 {
-		allowed += a.paused(b.since, end)
+		allowed += deposed(a, b).paused(b.since, end)
 	}
-	if length <= allowed {
+	if a.node == b.node || length <= allowed {
 		return nil
 	}
 	text := fmt.Sprintf("nodes %d and %d both lead for %s, from %s", a.node, b.node, span(length), at(b.since))
@@ -138,6 +143,14 @@ func (p *oneLeaderAtATime) overlap(a, b *reign, end int64, e *trace.Event) *find
 		text += fmt.Sprintf("; %s are allowed", span(p.allowed))
 	}
 	return newFinding(text, []*trace.Event{a.began, b.began, e})
+}
+
+// deposed is the reign of the lower term; without terms, the earlier one.
+func deposed(earlier, later *reign) *reign {
+	if later.term.Compare(earlier.term) < 0 {
+		return later
+	}
+	return earlier
 }
 
 func (p *oneLeaderAtATime) Result(end int64) Result {

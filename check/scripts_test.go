@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"ciranda.dev/engine/sim"
+	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/election"
 )
 
@@ -94,11 +95,11 @@ func lastWords(s *sim.Sim) {
 	})
 }
 
-// once does something as soon as node 1's opinion of the leadership is such, from a moment on and for a second.
-func once(s *sim.Sim, from time.Duration, such func(o election.Opinion) bool, do func(s *sim.Sim)) {
+// once does something as soon as a node's opinion of the leadership is such, from a moment on and for a second.
+func once(s *sim.Sim, from time.Duration, id protocol.ID, such func(o election.Opinion) bool, do func(s *sim.Sim)) {
 	var look func(s *sim.Sim)
 	look = func(s *sim.Sim) {
-		if answer, up := s.World().Ask(1, election.Query{}); up && such(answer.(election.Opinion)) {
+		if answer, up := s.World().Ask(id, election.Query{}); up && such(answer.(election.Opinion)) {
 			do(s)
 		} else if s.Now() < from+time.Second {
 			plan(s, s.Now()+ms, look)
@@ -114,12 +115,11 @@ func trusting(o election.Opinion) bool { return !o.Lost }
 // takeover lets the leader crash, and then the node that said it would take over.
 func takeover(s *sim.Sim) {
 	plan(s, 2*time.Second, func(s *sim.Sim) { s.Crash(3, false, false) })
-	once(s, 2*time.Second, waiting, func(s *sim.Sim) { s.Crash(2, false, false) })
+	once(s, 2*time.Second, 1, waiting, func(s *sim.Sim) { s.Crash(2, false, false) })
 }
 
-// secondThoughts lets nodes 1 and 2 suspect the leader, and node 1 hear from it just once while it waits for node 2 to
-// lead.
-func secondThoughts(s *sim.Sim) {
+// hush lets the others suspect node 3 at once: its connections are closed, and then it is cut off.
+func hush(s *sim.Sim) {
 	plan(s, 2*time.Second, func(s *sim.Sim) {
 		s.Reset(3, 1)
 		s.Reset(3, 2)
@@ -128,9 +128,44 @@ func secondThoughts(s *sim.Sim) {
 		s.Cut(3, 1)
 		s.Cut(3, 2)
 	})
-	once(s, 2*time.Second, waiting, func(s *sim.Sim) {
+}
+
+// secondThoughts lets nodes 1 and 2 suspect the leader, and node 1 hear from it just once while it waits for node 2 to
+// lead.
+func secondThoughts(s *sim.Sim) {
+	hush(s)
+	once(s, 2*time.Second, 1, waiting, func(s *sim.Sim) {
 		s.Cut(2, 1)
 		s.Mend(3, 1)
-		once(s, s.Now(), trusting, func(s *sim.Sim) { s.Cut(3, 1) })
+		once(s, s.Now(), 1, trusting, func(s *sim.Sim) { s.Cut(3, 1) })
+	})
+}
+
+// lateEchoes cuts the leader's beats off, while what its followers sent is still on its way.
+func lateEchoes(s *sim.Sim) {
+	hush(s)
+	plan(s, 1900*ms, func(s *sim.Sim) {
+		for id := range protocol.ID(2) {
+			l := s.Link(id+1, 3)
+			l.Delay.Min, l.Delay.Max = 400*ms, 400*ms
+			s.SetLink(id+1, 3, l)
+		}
+	})
+}
+
+// grantorBetween cuts nodes 2 and 3 off from each other. Node 1 grants node 2 its counter and for a while hears only
+// node 3, then only node 2.
+func grantorBetween(s *sim.Sim) {
+	plan(s, 2*time.Second, func(s *sim.Sim) {
+		s.Cut(2, 3)
+		s.Cut(3, 2)
+	})
+	once(s, 2*time.Second, 2, func(o election.Opinion) bool { return o.Leader == 2 }, func(s *sim.Sim) {
+		s.Cut(2, 1)
+		plan(s, s.Now()+300*ms, func(s *sim.Sim) {
+			s.Mend(2, 1)
+			s.Cut(1, 3)
+			s.Cut(3, 1)
+		})
 	})
 }

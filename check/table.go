@@ -97,7 +97,7 @@ var Properties = []Spec{
 		Doc:   "no two nodes, and no two lives of a node, lead in the same term; with a quorum, in terms of the same counter",
 		build: func(b base, v []time.Duration) Property { return &oneLeaderPerTerm{base: b} }},
 	{Name: "one-leader-at-a-time", Level: trace.Protocol, Basis: Global, Needs: NeedsElection,
-		Params: []Param{{Name: "overlap", Doc: "for how long two may lead, beside the pauses of the earlier one; default 0"}},
+		Params: []Param{{Name: "overlap", Doc: "for how long two may lead, beside the pauses of the one with the lower term; default 0"}},
 		Doc:    "reigns of different nodes do not overlap, or for no longer than allowed",
 		build:  func(b base, v []time.Duration) Property { return &oneLeaderAtATime{base: b, allowed: int64(v[0])} }},
 	{Name: "leader-agreed", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsElection, Params: []Param{within},
