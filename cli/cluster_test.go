@@ -32,7 +32,7 @@ func home(t *testing.T) {
 	t.Helper()
 	state := t.TempDir()
 	t.Setenv("XDG_STATE_HOME", state)
-	t.Cleanup(func() { killClusters(state) })
+	t.Cleanup(func() { killClusters(t, state) })
 }
 
 // ciranda runs the program and gives what it printed.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -16,8 +17,12 @@ import (
 
 // The test's own program is ciranda where it is called so: in the scripts, and as the processes of their clusters.
 func TestMain(m *testing.M) {
+	os.Setenv("GORACE", raceOptions)
 	testscript.Main(m, map[string]func(){"ciranda": func() { os.Exit(Main()) }})
 }
+
+// raceOptions keep a program under the race detector from waiting a second before it exits.
+const raceOptions = "atexit_sleep_ms=0"
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -26,7 +31,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			state := filepath.Join(e.WorkDir, "state")
 			e.Setenv("XDG_STATE_HOME", state)
-			e.Defer(func() { killClusters(state) })
+			e.Setenv("GORACE", raceOptions)
+			e.Defer(func() { killClusters(e.T(), state) })
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
@@ -51,8 +57,15 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// killClusters ends what a test that failed has left: where the supervisor goes, its nodes go too.
-func killClusters(state string) {
+// A failer is a test that can fail.
+type failer interface {
+	Log(...any)
+	FailNow()
+}
+
+// killClusters ends what a test that failed has left: where the supervisor goes, its nodes go too. The test fails if
+// a process of its clusters crashed, or met a data race.
+func killClusters(t failer, state string) {
 	found, _ := filepath.Glob(filepath.Join(state, "ciranda", "*", "endpoint.json"))
 	for _, path := range found {
 		var e cluster.Endpoint
@@ -61,6 +74,14 @@ func killClusters(state string) {
 		}
 		if p, err := os.FindProcess(e.PID); err == nil {
 			p.Kill()
+		}
+	}
+	logs, _ := filepath.Glob(filepath.Join(state, "ciranda", "*", "logs", "*"))
+	for _, path := range logs {
+		text, _ := os.ReadFile(path)
+		if bytes.Contains(text, []byte("DATA RACE")) || bytes.Contains(text, []byte("panic: ")) {
+			t.Log(path + ":\n" + string(text))
+			t.FailNow()
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/election"
 	"ciranda.dev/trace"
 )
 
@@ -58,6 +59,11 @@ func start(t *testing.T, c Config) *Node {
 	t.Helper()
 	n, err := Open(c)
 	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	if _, err := n.live.Ask(ctx, election.Query{}); err != nil { // it answers once it has begun
 		t.Fatal(err)
 	}
 	return n
