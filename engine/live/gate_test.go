@@ -78,6 +78,27 @@ func TestStalledDisk(t *testing.T) {
 	})
 }
 
+// A node whose disk stalls from the first does not begin, and can be closed.
+func TestStalledFromTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1, t.TempDir())
+		cfg := c.config(1)
+		cfg.Disk = c.disk(1)
+		cfg.Disk.SetFault(disk.Fault{Stall: true})
+		n, err := Open(cfg)
+		must(t, err)
+		synctest.Wait()
+		if s, err := n.Status(); err != nil || s.Stats.Steps != 0 || len(c.traces[1].all()) != 0 {
+			t.Errorf("%d steps, %d events, %v", s.Stats.Steps, len(c.traces[1].all()), err)
+		}
+		if err := n.Close(context.Background()); err == nil || !strings.Contains(err.Error(), "before its disk let it begin") {
+			t.Errorf("closed with %v", err)
+		}
+		cfg.Disk.SetFault(disk.Fault{})
+		must(t, cfg.Disk.Close(context.Background()))
+	})
+}
+
 // A node that persists nothing does not wait for its disk.
 func TestNothingPersisted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -32,8 +32,8 @@ func (n *Node) run() {
 			n.log.Error("the node ends", "node", n.self.ID, "why", err)
 		}
 	}
-	if e := n.transport.Close(ctx); err == nil {
-		err = e
+	if e := n.transport.Close(ctx); err == nil && ctx.Err() != nil {
+		err = e // else a peer was gone, which is no failure of this node
 	}
 	n.err = err
 	close(n.closed)
@@ -46,6 +46,9 @@ func (n *Node) serve() (err error) {
 			err = n.panicked(r)
 		}
 	}()
+	if err := n.awaitClock(); err != nil {
+		return err
+	}
 	n.start()
 	for {
 		if err := n.trouble(); err != nil {
@@ -69,10 +72,27 @@ func (n *Node) serve() (err error) {
 	}
 }
 
+// awaitClock waits until the disk knows of the first stamps of the clock: what a life says is no news of it before.
+func (n *Node) awaitClock() error {
+	for !n.covers(0) {
+		select {
+		case do := <-n.control:
+			do()
+		case <-n.cfg.Disk.Changed():
+		}
+		if err := n.trouble(); err != nil {
+			return err
+		}
+		if n.ending != nil {
+			return fmt.Errorf("live: node %d was closed before its disk let it begin", n.self.ID)
+		}
+	}
+	return nil
+}
+
 // start is the first step.
 func (n *Node) start() {
 	now := time.Now()
-	n.covers(0) // asks for the first block of the clock, before it is needed
 	life := trace.Life{Stored: n.cfg.Disk != nil && n.cfg.Disk.Recovered()}
 	if n.self.Incarnation == 1 {
 		n.begin(now, trace.Event{Kind: trace.Start, Data: life})
