@@ -35,7 +35,6 @@ type recorder struct {
 	size    *counter
 	part    int
 	waiting bool // a flush is due
-	closed  bool
 }
 
 // counter counts the bytes that are written to a file.
