@@ -56,6 +56,7 @@ func (s *Scenario) Setup(e Engine, level trace.Level) check.Setup {
 	if spec.Election != "none" {
 		setup.Election = &check.Election{Classic: spec.Has("classic"), Stable: spec.Has("stable"), Quorum: spec.Has("quorum")}
 		setup.Election.Ask = p.Ask
+		setup.Election.Silence = time.Duration(p.Silence-1) * p.Beat // a follower counts in its own beats
 	}
 	switch e {
 	case Local:

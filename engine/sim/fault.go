@@ -70,7 +70,7 @@ func (s *Sim) Resume(id protocol.ID) {
 	n := &s.nodes[id-1]
 	var messages, timers []entry
 	for _, e := range n.held {
-		if e.kind == timer {
+		if e.kind != deliver {
 			timers = append(timers, e)
 		} else {
 			messages = append(messages, e)
@@ -82,7 +82,9 @@ func (s *Sim) Resume(id protocol.ID) {
 		if s.faults.Intn(len(messages)+len(timers)) >= len(messages) {
 			from = &timers
 		}
-		n.queue++
+		if (*from)[0].kind != sync {
+			n.queue++
+		}
 		s.queue.push(s.now, (*from)[0])
 		*from = (*from)[1:]
 	}
@@ -156,15 +158,25 @@ func (s *Sim) setDisk(id protocol.ID, delay time.Duration) {
 
 // FastDisk lets a node's disk answer at once.
 func (s *Sim) FastDisk(id protocol.ID) {
-	if s.w.DiskSlow(id) {
-		s.w.SlowDisk(id, false)
+	if !s.w.DiskSlow(id) {
+		return
+	}
+	s.w.SlowDisk(id, false)
+	s.nodes[id-1].disk = 0
+	if s.w.Paused(id) {
+		s.sync(id)
+	} else {
 		s.synced(id)
 	}
 }
 
-// sync is the moment at which a slow disk answers.
+// sync is the moment at which a slow disk answers. A node that stands still hears of it when it goes on.
 func (s *Sim) sync(id protocol.ID) {
 	since, waiting := s.w.Unsynced(id)
+	if s.w.Paused(id) {
+		s.nodes[id-1].held = append(s.nodes[id-1].held, entry{kind: sync, node: id, held: true})
+		return
+	}
 	if d := s.nodes[id-1].disk; waiting && d != stalled && since+d <= s.now {
 		s.synced(id)
 	}

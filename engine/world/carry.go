@@ -7,30 +7,24 @@ import (
 	"ciranda.dev/trace"
 )
 
-// carry does the effects of a step in their order. A lit fuse cuts them short and ends the node's life.
+// carry does the effects of a step: first what it persists, then the others in their order, so that nothing leaves of a
+// step whose writes are not done. A lit fuse cuts them short and ends the node's life.
 func (w *World) carry(n *node, effects []protocol.Effect) {
+	left := len(effects)
 	burnt := n.fuse >= 0
 	if burnt {
-		effects = effects[:min(n.fuse, len(effects))]
+		left = min(n.fuse, left)
 	}
-	if n.disk.slow && persists(effects) {
-		w.closeGate(n)
-	}
-	for i := range effects {
-		e := &effects[i]
-		switch e.Kind {
-		case protocol.Set:
-			w.set(n, e)
-		case protocol.Cancel:
-			w.cancel(n, e)
-		case protocol.Persist:
+	for i := 0; i < len(effects) && left > 0; i++ {
+		if e := &effects[i]; e.Kind == protocol.Persist {
 			w.persist(n, e.Layer, e.Body.(*protocol.Record))
-		default:
-			if len(n.disk.waiting) > 0 && !e.Ungated {
-				n.disk.gate = append(n.disk.gate, *e)
-			} else {
-				w.release(n, e)
-			}
+			left--
+		}
+	}
+	for i := 0; i < len(effects) && left > 0; i++ {
+		if e := &effects[i]; e.Kind != protocol.Persist {
+			w.effect(n, e)
+			left--
 		}
 	}
 	if burnt {
@@ -38,20 +32,17 @@ func (w *World) carry(n *node, effects []protocol.Effect) {
 	}
 }
 
-func persists(effects []protocol.Effect) bool {
-	for i := range effects {
-		if effects[i].Kind == protocol.Persist {
-			return true
-		}
-	}
-	return false
-}
-
-// closeGate lets gated effects wait from here on, those of this step that come before its write too.
-func (w *World) closeGate(n *node) {
-	if len(n.disk.waiting) == 0 {
-		n.disk.durable, n.disk.since = n.recorded, w.now
-		n.disk.waiting = append(n.disk.waiting, nil) // closed; the records follow
+// effect does an effect, or lets it wait for the disk.
+func (w *World) effect(n *node, e *protocol.Effect) {
+	switch {
+	case e.Kind == protocol.Set:
+		w.set(n, e)
+	case e.Kind == protocol.Cancel:
+		w.cancel(n, e)
+	case len(n.disk.waiting) > 0 && !e.Ungated:
+		n.disk.gate = append(n.disk.gate, *e)
+	default:
+		w.release(n, e)
 	}
 }
 
@@ -64,6 +55,9 @@ func (w *World) persist(n *node, layer uint8, r *protocol.Record) {
 		n.disk.put(r)
 		return
 	}
+	if len(n.disk.waiting) == 0 { // the gate closes
+		n.disk.durable, n.disk.since = n.recorded, w.now
+	}
 	n.disk.waiting = append(n.disk.waiting, r)
 	w.policy.Persisted(n.id)
 }
@@ -73,9 +67,7 @@ func (w *World) Sync(id protocol.ID) {
 	w.note(Step{Do: Sync, Node: id})
 	n := w.node(id)
 	for _, r := range n.disk.waiting {
-		if r != nil {
-			n.disk.put(r)
-		}
+		n.disk.put(r)
 	}
 	gate := n.disk.gate
 	n.disk.durable = 0
