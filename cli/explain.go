@@ -46,7 +46,7 @@ type boundJSON struct {
 }
 
 func explanationOf(s stacks.Spec) explanationJSON {
-	e := explanationJSON{Stack: s.Text(), Profile: s.Filled().Profile.Name, Bounds: []boundJSON{}}
+	e := explanationJSON{Stack: s.Text(), Profile: s.Filled().Profile.String(), Bounds: []boundJSON{}}
 	for _, b := range s.Bounds() {
 		e.Bounds = append(e.Bounds, boundJSON{b.Name, b.Formula, b.Value.Seconds(), b.Meaning})
 	}
@@ -55,7 +55,7 @@ func explanationOf(s stacks.Spec) explanationJSON {
 
 func writeExplanation(w io.Writer, s stacks.Spec) {
 	p := s.Filled().Profile
-	fmt.Fprintf(w, "%s, profile %s: a message takes at most %s\n\n", s.Text(), p.Name, p.Delay)
+	fmt.Fprintf(w, "%s, profile %s: a message takes at most %s\n\n", s.Text(), p, p.Delay)
 	for _, b := range s.Bounds() {
 		fmt.Fprintf(w, "%s: %s = %s\n    %s\n", b.Name, b.Value, b.Formula, b.Meaning)
 	}

@@ -13,7 +13,7 @@ import (
 func stackFlags(cmd *cobra.Command, s *cluster.Shape) {
 	cmd.Flags().StringVar(&s.Election, "election", "", "one of "+strings.Join(stacks.Elections, ", ")+" (default "+stacks.Elections[0]+")")
 	cmd.Flags().StringVar(&s.Detector, "detector", "", "one of "+strings.Join(stacks.Detectors, ", ")+" (default "+stacks.Detectors[0]+")")
-	cmd.Flags().StringVar(&s.Profile, "profile", "", "a set of timeouts: "+strings.Join(stacks.ProfileNames(), ", ")+" (default "+stacks.Local.Name+")")
+	cmd.Flags().StringVar(&s.Profile, "profile", "", "a set of timeouts: "+strings.Join(stacks.ProfileNames(), ", ")+" (default "+stacks.Local.Name+"); "+stacks.Local.Name+",timeout=2s overrides a part")
 	complete := func(name string, words []string) {
 		cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 	}

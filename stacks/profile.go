@@ -3,6 +3,7 @@ package stacks
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -49,11 +50,75 @@ func ProfileNames() []string {
 	return names
 }
 
-// ParseProfile finds a profile by its name; case does not matter.
-func ParseProfile(name string) (Profile, error) {
+// ParseProfile finds a profile by its name; case does not matter. Settings behind the name take the place of the
+// profile's own: "Local,timeout=2s,silence=20".
+func ParseProfile(text string) (Profile, error) {
+	name, settings, tuned := strings.Cut(text, ",")
 	i := slices.IndexFunc(profiles, func(p Profile) bool { return strings.EqualFold(p.Name, name) })
 	if i < 0 {
-		return Profile{}, fmt.Errorf("found the profile %q; expected %s", name, strings.Join(ProfileNames(), ", "))
+		return Profile{}, fmt.Errorf("found the profile %.60q; expected %s", name, strings.Join(ProfileNames(), ", "))
 	}
-	return profiles[i], nil
+	p := profiles[i]
+	if !tuned {
+		return p, nil
+	}
+	for setting := range strings.SplitSeq(settings, ",") {
+		if err := p.set(setting); err != nil {
+			return Profile{}, err
+		}
+	}
+	return p, nil
+}
+
+// durations are the profile's times, by the names that settings give them.
+func (p *Profile) durations() []namedDuration {
+	return []namedDuration{{"delay", &p.Delay}, {"interval", &p.Interval}, {"timeout", &p.Timeout}, {"verify", &p.Verify},
+		{"answer", &p.Answer}, {"coordinator", &p.Coordinator}, {"ask", &p.Ask}, {"grant", &p.Grant}, {"beat", &p.Beat}}
+}
+
+type namedDuration struct {
+	name  string
+	value *time.Duration
+}
+
+// set reads one setting, such as timeout=2s.
+func (p *Profile) set(setting string) error {
+	name, text, _ := strings.Cut(setting, "=")
+	if name == "silence" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return fmt.Errorf("found the setting %.60q; expected a number of beats above 0, such as silence=10", setting)
+		}
+		p.Silence = n
+		return nil
+	}
+	var names []string
+	for _, d := range p.durations() {
+		if d.name == name {
+			value, err := time.ParseDuration(text)
+			if err != nil || value <= 0 {
+				return fmt.Errorf("found the setting %.60q; expected a time above 0, such as %s=%s", setting, name, *d.value)
+			}
+			*d.value = value
+			return nil
+		}
+		names = append(names, d.name)
+	}
+	return fmt.Errorf("found the setting %.60q; expected one of %s or silence, such as timeout=2s", setting, strings.Join(names, ", "))
+}
+
+// String is the profile as ParseProfile reads it: its name, and what differs from the profile of that name.
+func (p Profile) String() string {
+	named, _ := ParseProfile(p.Name)
+	parts := []string{p.Name}
+	was := named.durations()
+	for i, d := range p.durations() {
+		if *d.value != *was[i].value {
+			parts = append(parts, d.name+"="+d.value.String())
+		}
+	}
+	if p.Silence != named.Silence {
+		parts = append(parts, "silence="+strconv.Itoa(p.Silence))
+	}
+	return strings.Join(parts, ",")
 }
