@@ -107,6 +107,15 @@ func (f *Feed[T]) cursor(position uint64) string {
 	return f.life + "." + strconv.FormatUint(position, 10)
 }
 
+// Reached says whether a reader with a cursor has been given all that lies before another cursor of the same feed.
+func Reached(cursor, goal string) bool {
+	life, at, _ := strings.Cut(cursor, ".")
+	goalLife, goalAt, _ := strings.Cut(goal, ".")
+	n, err := strconv.ParseUint(at, 10, 64)
+	m, goalErr := strconv.ParseUint(goalAt, 10, 64)
+	return life == goalLife && err == nil && goalErr == nil && n >= m
+}
+
 // parse gives the position from which a cursor goes on.
 func (f *Feed[T]) parse(cursor string) (uint64, error) {
 	f.mu.Lock()

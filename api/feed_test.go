@@ -110,3 +110,14 @@ func FuzzCursor(f *testing.F) {
 		}
 	})
 }
+
+func TestReached(t *testing.T) {
+	for _, c := range []struct {
+		cursor, goal string
+		want         bool
+	}{{"a.5", "a.5", true}, {"a.10", "a.9", true}, {"a.9", "a.10", false}, {"a.5", "b.5", false}, {"", "a.1", false}, {FromStart, FromStart, false}} {
+		if got := Reached(c.cursor, c.goal); got != c.want {
+			t.Errorf("%q of %q: got %v", c.cursor, c.goal, got)
+		}
+	}
+}

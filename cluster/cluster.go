@@ -207,6 +207,9 @@ func (s *Supervisor) Token() api.Token { return s.token }
 // GRPC is the address of the supervisor's gRPC port.
 func (s *Supervisor) GRPC() string { return s.address(protocol.None, grpcPort) }
 
+// Group is the cluster as a whole, for programs that run it in their own process.
+func (s *Supervisor) Group() *node.Group { return s.group }
+
 // Close stops all nodes, then the supervisor.
 func (s *Supervisor) Close() error {
 	os.Remove(filepath.Join(s.dir, endpointFile))

@@ -9,13 +9,12 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
+	"ciranda.dev/engine/network"
 	"ciranda.dev/protocol"
 	"ciranda.dev/trace"
 )
@@ -60,6 +59,7 @@ type Group struct {
 	wrong  map[protocol.ID]map[string]string // with nodes, in words, by the kind of fault
 
 	feed    *api.Feed[*cirandav1.Event]
+	reached reached
 	follow  sync.Once
 	running sync.WaitGroup
 	ctx     context.Context
@@ -69,7 +69,8 @@ type Group struct {
 // NewGroup makes a group of the nodes in a directory. Close ends it.
 func NewGroup(cluster, stack string, dir Directory, links *Links) *Group {
 	g := &Group{Cluster: cluster, Stack: stack, Dir: dir, Links: links,
-		wrong: map[protocol.ID]map[string]string{}, feed: api.NewFeed[*cirandav1.Event](mergedKept)}
+		wrong: map[protocol.ID]map[string]string{}, feed: api.NewFeed[*cirandav1.Event](mergedKept),
+		reached: reached{cursors: map[protocol.ID]string{}, moved: make(chan struct{})}}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	return g
 }
@@ -214,18 +215,55 @@ func (g *Group) SetFault(ctx context.Context, r *cirandav1.SetFaultRequest) (*ci
 func (g *Group) carryOut(ctx context.Context, d disturbance) error {
 	switch {
 	case d.change != nil:
-		before := g.Links.Get()
-		g.Links.Change(d.pairs, d.change)
-		if err := g.pushAll(ctx); err != nil {
-			g.Links.Set(before) // as far as can be: a node that did not answer keeps what it has
-			return errors.Join(err, g.pushAll(ctx))
-		}
-		return nil
+		return g.relink(ctx, func() { g.Links.Change(d.pairs, d.change) })
 	case d.tell != nil:
 		return g.tell(ctx, d)
 	default:
 		return g.breakLinks(ctx, d.pairs)
 	}
+}
+
+// relink changes links and tells all nodes. If one does not answer, all is as before, as far as can be: that one keeps
+// what it has.
+func (g *Group) relink(ctx context.Context, change func()) error {
+	before := g.Links.Get()
+	change()
+	err := g.pushAll(ctx)
+	if err != nil {
+		g.Links.Set(before)
+		err = errors.Join(err, g.pushAll(ctx))
+	}
+	return err
+}
+
+// SetLinks makes links exactly what is said; the zero Link is perfect. Text is the fault in words. Nodes are not told
+// of an order or a log-normal delay: the API has no words for them.
+func (g *Group) SetLinks(ctx context.Context, text string, links map[Pair]network.Link) error {
+	g.change.Lock()
+	defer g.change.Unlock()
+	err := g.relink(ctx, func() {
+		for p, l := range links {
+			g.Links.Change([]Pair{p}, func(to *network.Link) { *to = l })
+		}
+	})
+	if err == nil {
+		g.Note(trace.Event{Kind: trace.Fault, Data: trace.FaultNote{Text: text}})
+	}
+	return err
+}
+
+// MendDisk ends what SetFault made wrong with the disk of a node.
+func (g *Group) MendDisk(ctx context.Context, id protocol.ID) error {
+	g.change.Lock()
+	defer g.change.Unlock()
+	err := g.tell(ctx, disturbance{nodes: []protocol.ID{id}, lasts: "disk", tell: func(ctx context.Context, m Member) error {
+		_, err := m.Client.Node.SetDisk(ctx, &cirandav1.SetDiskRequest{})
+		return err
+	}})
+	if err == nil {
+		g.Note(trace.Event{Kind: trace.Fault, Data: trace.FaultNote{Text: "disk of " + id.String() + " is well"}})
+	}
+	return err
 }
 
 // each calls do for some of the members that are up, at once, and gives the first error in their order.
@@ -365,52 +403,4 @@ func (g *Group) Watch(ctx context.Context, r *cirandav1.WatchRequest, send func(
 	return g.feed.Read(ctx, r.GetCursor(), r.GetAtHand(), func(_ uint64, events []*cirandav1.Event, cursor string, lost uint64) error {
 		return send(&cirandav1.WatchResponse{Events: events, Cursor: cursor, Lost: lost})
 	})
-}
-
-// Follow begins to gather the nodes' events, if that has not begun.
-func (g *Group) Follow() {
-	g.follow.Do(func() {
-		for _, id := range g.ids() {
-			g.running.Go(func() { g.followNode(id) })
-		}
-	})
-}
-
-// again is how long a follower waits before it asks a node once more.
-const again = 50 * time.Millisecond
-
-// followNode gathers the events of one node through all its lives.
-func (g *Group) followNode(id protocol.ID) {
-	cursor := api.FromStart
-	for g.ctx.Err() == nil {
-		if m, err := g.member(id); err == nil {
-			cursor = g.gather(m, cursor)
-		}
-		select {
-		case <-time.After(again):
-		case <-g.ctx.Done():
-		}
-	}
-}
-
-// gather reads one stream of a node to its end, and gives the cursor behind what was read.
-func (g *Group) gather(m Member, cursor string) string {
-	stream, err := m.Client.Node.Follow(g.ctx, &cirandav1.FollowRequest{Cursor: cursor}, grpc.WaitForReady(true))
-	for err == nil {
-		var r *cirandav1.FollowResponse
-		if r, err = stream.Recv(); err != nil {
-			break
-		}
-		cursor = r.GetCursor()
-		for i, e := range r.GetEvents() {
-			if i == 0 {
-				e.Lost = r.GetLost()
-			}
-			g.append(e)
-		}
-	}
-	if status.Code(err) == codes.InvalidArgument {
-		return api.FromStart // the cursor is of no use to this life of the node
-	}
-	return cursor
 }
