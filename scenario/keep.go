@@ -13,22 +13,26 @@ import (
 
 // Header is that of a trace of a simulated run, with the steps by which the run can be done again.
 func (s *Scenario) Header(seed uint64, level trace.Level, steps []world.Step) (trace.Header, error) {
-	h := trace.Header{
-		Scenario: s.Name, Script: s.Text, Engine: string(Sim), Level: level, Seed: seed, Clock: "virtual",
-		Repeat: fmt.Sprintf("ciranda run %s --seed %d --runs 1", s.File, seed),
-	}
-	for id := range s.Cluster.Nodes {
-		h.Members = append(h.Members, protocol.ID(id+1))
-	}
-	stack, err := s.Spec(Sim).Build(protocol.Self{ID: 1, Incarnation: 1, Group: h.Members})
-	if err != nil {
-		return h, err
-	}
-	h.SetStack(stack.Traits())
+	h, err := s.header(Sim, level)
+	h.Seed, h.Clock = seed, "virtual"
+	h.Repeat = fmt.Sprintf("ciranda run %s --seed %d --runs 1", s.File, seed)
 	for _, st := range steps {
 		h.Steps = append(h.Steps, st.String())
 	}
-	return h, nil
+	return h, err
+}
+
+// header is what traces of runs on all engines have in common.
+func (s *Scenario) header(e Engine, level trace.Level) (trace.Header, error) {
+	h := trace.Header{Scenario: s.Name, Script: s.Text, Engine: string(e), Level: level}
+	for id := range s.Cluster.Nodes {
+		h.Members = append(h.Members, protocol.ID(id+1))
+	}
+	stack, err := s.Spec(e).Build(protocol.Self{ID: 1, Incarnation: 1, Group: h.Members})
+	if err == nil {
+		h.SetStack(stack.Traits())
+	}
+	return h, err
 }
 
 // WriteRun does the run of a seed again and writes its trace.
@@ -78,4 +82,9 @@ func Steps(h *trace.Header) ([]world.Step, error) {
 		}
 	}
 	return steps, nil
+}
+
+// WriteTrail writes the trace of the run that the report of a live engine holds.
+func (r *Report) WriteTrail(w io.Writer, o trace.WriteOptions) error {
+	return write(r.Trail.Header, slices.Values(r.Trail.Events), w, o)
 }

@@ -16,6 +16,8 @@ import (
 type Place interface {
 	// Engine is what reports call it.
 	Engine() Engine
+	// Nodes is how many nodes a cluster has here, at least and at most.
+	Nodes() (least, most int)
 	// Supports says why something cannot be done to a cluster here; nil if it can.
 	Supports(a Action) error
 	// Open starts a fresh cluster that records at a level, and gives it back when all of its nodes are up.
@@ -60,6 +62,7 @@ type LinkState struct {
 // LiveRuns says how a scenario is run on real processes.
 type LiveRuns struct {
 	Runs     int                  // how many; zero means one
+	Level    trace.Level          // of what is recorded, at least; zero means what the properties need
 	Progress func(done, runs int) // may be nil
 }
 
@@ -67,6 +70,9 @@ type LiveRuns struct {
 func (s *Scenario) Refuses(p Place) error {
 	if !s.Allows(p.Engine()) {
 		return fmt.Errorf("%s is not for %s; it says on: %v", s.File, p.Engine(), s.On)
+	}
+	if least, most := p.Nodes(); s.Cluster.Nodes < least || s.Cluster.Nodes > most {
+		return fmt.Errorf("%s: found %d nodes; expected %d to %d on %s", s.File, s.Cluster.Nodes, least, most, p.Engine())
 	}
 	if s.Own != (LinkChange{}) {
 		all := Links{From: Nodes{Who: All}, To: Nodes{Who: All}}
@@ -93,13 +99,16 @@ func (s *Scenario) RunLive(ctx context.Context, p Place, c LiveRuns) (*Report, e
 	runs := cmp.Or(c.Runs, 1)
 	var err error
 	for report.Runs < runs && ctx.Err() == nil && err == nil {
-		if err = s.addLive(ctx, p, report); c.Progress != nil && err == nil {
+		if err = s.addLive(ctx, p, max(c.Level, s.Level()), report); c.Progress != nil && err == nil {
 			c.Progress(report.Runs, runs)
 		}
 	}
 	report.Interrupted = ctx.Err() != nil
 	report.Elapsed = time.Since(began).Seconds()
 	report.conclude()
+	for i := range report.Properties {
+		report.Properties[i].Seed = nil // there are none
+	}
 	report.Repeat = fmt.Sprintf("ciranda run %s --on %s", s.File, p.Engine())
 	if report.Interrupted {
 		err = nil
@@ -108,8 +117,7 @@ func (s *Scenario) RunLive(ctx context.Context, p Place, c LiveRuns) (*Report, e
 }
 
 // addLive does one run and takes it into account. Of a run that was interrupted nothing is.
-func (s *Scenario) addLive(ctx context.Context, p Place, report *Report) error {
-	level := s.Level()
+func (s *Scenario) addLive(ctx context.Context, p Place, level trace.Level, report *Report) error {
 	properties, err := s.properties(s.Setup(p.Engine(), level))
 	if err != nil {
 		return err
@@ -126,7 +134,11 @@ func (s *Scenario) addLive(ctx context.Context, p Place, report *Report) error {
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
-	events, err := r.merged(level)
+	h, err := s.header(p.Engine(), level)
+	if err != nil {
+		return err
+	}
+	events, err := r.merged(h)
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,8 @@ type mockPlace struct {
 
 func (p mockPlace) Engine() Engine { return Local }
 
+func (p mockPlace) Nodes() (least, most int) { return 2, 10 }
+
 func (p mockPlace) Supports(a Action) error {
 	if p.cannot != "" && strings.HasPrefix(a.String(), p.cannot) {
 		return errors.New("processes have no such thing")

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -49,9 +50,8 @@ func (r *liveRun) run(ctx context.Context) error {
 	following, stop := context.WithCancel(ctx)
 	go func() {
 		defer close(r.arriving)
-		err := r.cluster.Follow(following, func(e trace.Event) { r.arriving <- e })
-		if err != nil && following.Err() == nil {
-			r.failed <- fmt.Errorf("the events of the cluster ended: %w", err)
+		if err := r.cluster.Follow(following, func(e trace.Event) { r.arriving <- e }); err != nil {
+			r.failed <- fmt.Errorf("the events of the cluster: %w", err)
 		}
 	}()
 	r.began = r.cluster.Now()
@@ -60,6 +60,13 @@ func (r *liveRun) run(ctx context.Context) error {
 	stop()
 	for e := range r.arriving {
 		r.take(e)
+	}
+	select {
+	case failed := <-r.failed: // a run of which events are missing is none
+		if err == nil {
+			err = failed
+		}
+	default:
 	}
 	return err
 }
@@ -206,8 +213,9 @@ func (r *liveRun) endStalls(ctx context.Context, now time.Duration) error {
 }
 
 // merged gives the events of the run in an order in which they could have happened. Times count from the first.
-func (r *liveRun) merged(level trace.Level) (*trace.Trace, error) {
-	outside := &trace.Trace{Header: trace.Header{Level: level}}
+func (r *liveRun) merged(h trace.Header) (*trace.Trace, error) {
+	h.Clock = "monotonic"
+	outside := &trace.Trace{Header: h}
 	parts := []*trace.Trace{outside}
 	byNode := map[protocol.ID]*trace.Trace{}
 	first := int64(r.began)
@@ -216,17 +224,21 @@ func (r *liveRun) merged(level trace.Level) (*trace.Trace, error) {
 		part := outside
 		if e.N > 0 {
 			if part = byNode[e.Node]; part == nil {
-				part = &trace.Trace{Header: trace.Header{Level: level, Node: e.Node}}
+				part = &trace.Trace{Header: h}
+				part.Header.Node = e.Node
 				byNode[e.Node] = part
 				parts = append(parts, part)
 			}
 		}
 		part.Events = append(part.Events, e)
 	}
+	// What nobody's steps order came as it was heard of.
+	slices.SortStableFunc(outside.Events, func(a, b trace.Event) int { return cmp.Compare(a.T, b.T) })
 	merged, _, err := trace.Merge(parts)
 	if err != nil {
 		return nil, err
 	}
+	merged.Header.Zero = first
 	for i := range merged.Events {
 		merged.Events[i].T -= first
 	}
