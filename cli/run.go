@@ -15,6 +15,7 @@ import (
 	"ciranda.dev/cluster"
 	"ciranda.dev/replay"
 	"ciranda.dev/scenario"
+	"ciranda.dev/scenario/local"
 	"ciranda.dev/scenarios"
 	"ciranda.dev/trace"
 )
@@ -52,7 +53,7 @@ func newRun() *cobra.Command {
 	flags.BoolVar(&f.full, "full", false, "record every message in that trace, not only what protocols tell")
 	flags.BoolVar(&f.shrink, "shrink", false, "make the first violation short, and write that to the trace")
 	flags.StringVar(&f.replay, "replay", "", "do the run of a trace again, step by step, and judge it")
-	flags.BoolVar(&f.list, "list", false, "list the scenarios that come with ciranda")
+	flags.BoolVar(&f.list, "list", false, "list the scenarios that come with ciranda and can be run there")
 	cmd.ValidArgsFunction = cobra.FixedCompletions(scenarios.List(), cobra.ShellCompDirectiveDefault)
 	return cmd
 }
@@ -75,11 +76,11 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if engine == scenario.Local {
+		return f.live(cmd, s, local.Place{})
+	}
 	if !s.Allows(engine) {
 		return mistake{fmt.Sprintf("%s is not for %s; it says on: %v", args[0], engine, s.On), ""}
-	}
-	if engine == scenario.Local {
-		return f.local(cmd, s)
 	}
 	return f.simulate(cmd, s)
 }
@@ -116,7 +117,7 @@ func listScenarios(cmd *cobra.Command, engine scenario.Engine) error {
 		if err != nil {
 			return err
 		}
-		if !s.Allows(engine) {
+		if !s.Allows(engine) || engine == scenario.Local && s.Refuses(local.Place{}) != nil {
 			continue
 		}
 		if onTerminal() {
@@ -334,9 +335,4 @@ func (p *progress) clear() {
 	if p.visible {
 		fmt.Fprint(p.out, "\r\x1b[K")
 	}
-}
-
-// local runs the scenario on real processes of this machine.
-func (f *runFlags) local(cmd *cobra.Command, s *scenario.Scenario) error {
-	return mistake{"real processes are not wired yet", ""}
 }
