@@ -172,7 +172,12 @@ func (s *Stack) Recover(stored Stored, in Inputs, o *Out) {
 // Receive handles a packet that from sent in its life inc.
 func (s *Stack) Receive(from ID, inc Incarnation, p Packet, in Inputs, o *Out) {
 	s.begin(in, o)
-	s.travel(event{kind: up, peer: from, inc: inc, channel: p.Channel, body: p.Body}, o)
+	if p.Channel == 0 { // it has arrived
+		o.from, o.fromInc = from, inc
+		s.layers[0].Receive(from, p.Body, o)
+	} else {
+		s.travel(event{kind: up, peer: from, inc: inc, channel: p.Channel, body: p.Body}, o)
+	}
 	s.drain(o)
 }
 
@@ -212,7 +217,6 @@ func (s *Stack) Flush(in Inputs, o *Out) {
 }
 
 func (s *Stack) begin(in Inputs, o *Out) {
-	clear(o.effects) // so that no message is kept alive
 	o.stack, o.inputs = s, in
 	o.effects, o.queue, o.head = o.effects[:0], o.queue[:0], 0
 	o.layer, o.ungated, o.from, o.fromInc = 0, false, None, 0

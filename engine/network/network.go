@@ -87,7 +87,7 @@ func (d Delay) Bound() time.Duration {
 }
 
 // Draw gives the delay of one message, in whole microseconds where the law is not uniform.
-func (d Delay) Draw(r *Source) time.Duration {
+func (d *Delay) Draw(r *Source) time.Duration {
 	switch d.Law {
 	case Exponential:
 		return d.Min + micros(min(r.Exponential()*float64(d.Mean), tail*float64(d.Mean)))
@@ -102,7 +102,7 @@ func (d Delay) Draw(r *Source) time.Duration {
 }
 
 // sigma is the spread of the law's logarithm: the 99th percentile lies 2.3263 of them above the median.
-func (d Delay) sigma() float64 { return math.Log(float64(d.Max)/float64(d.Mean)) / 2.3263478740408408 }
+func (d *Delay) sigma() float64 { return math.Log(float64(d.Max)/float64(d.Mean)) / 2.3263478740408408 }
 
 // micros rounds to whole microseconds, so that the last bit of a floating-point number cannot change a schedule.
 func micros(ns float64) time.Duration { return time.Duration(math.Round(ns/1000)) * time.Microsecond }

@@ -127,18 +127,21 @@ func (s *Sim) Partition(sides [][]protocol.ID) {
 }
 
 // Link is what happens to messages of a direction.
-func (s *Sim) Link(from, to protocol.ID) network.Link {
+func (s *Sim) Link(from, to protocol.ID) network.Link { return *s.link(from, to) }
+
+// link is Link, lent.
+func (s *Sim) link(from, to protocol.ID) *network.Link {
 	if len(s.links) > 0 {
 		if l, ok := s.links[link{from, to}]; ok {
 			return l
 		}
 	}
-	return s.cfg.Network
+	return &s.cfg.Network
 }
 
 // SetLink changes what happens to messages of a direction.
 func (s *Sim) SetLink(from, to protocol.ID, l network.Link) {
-	s.links[link{from, to}] = l
+	s.links[link{from, to}] = &l
 	s.w.Fault(fmt.Sprintf("link %d -> %d: %s", from, to, l), from, to)
 }
 

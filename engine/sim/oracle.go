@@ -16,7 +16,7 @@ func (s *Sim) consultOracle() {
 			pair, lives := link{p, q}, [2]protocol.Incarnation{s.w.Incarnation(p), s.w.Incarnation(q)}
 			if s.w.Up(p) && s.chosen[pair] != lives {
 				s.chosen[pair] = lives
-				s.queue.push(s.now+s.Link(p, q).Delay.Draw(s.network), entry{kind: choose, node: p, ref: uint32(q)})
+				s.queue.push(s.now+s.link(p, q).Delay.Draw(s.network), entry{kind: choose, node: p, ref: uint32(q)})
 			}
 		}
 	}

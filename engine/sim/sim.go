@@ -59,7 +59,7 @@ type Sim struct {
 	network *network.Source
 	faults  *network.Source
 	streams []network.Source // of the nodes
-	links   map[link]network.Link
+	links   map[link]*network.Link
 	arrived map[link]time.Duration // of FIFO links: when the last message arrives
 	nodes   []condition
 	chosen  map[link][2]protocol.Incarnation // the life of from whose oracle suspects which life of to, or is about to
@@ -104,7 +104,7 @@ func New(cfg Config) (*Sim, error) {
 	if cfg.Queue == 0 {
 		cfg.Queue = 10_000
 	}
-	s := &Sim{cfg: cfg, queue: newQueue(cfg.World.Nodes), links: map[link]network.Link{}, arrived: map[link]time.Duration{}, chosen: map[link][2]protocol.Incarnation{}}
+	s := &Sim{cfg: cfg, links: map[link]*network.Link{}, arrived: map[link]time.Duration{}, chosen: map[link][2]protocol.Incarnation{}}
 	w, err := world.New(cfg.World, s)
 	if err != nil {
 		return nil, err
@@ -170,12 +170,13 @@ func (s *Sim) rescue(result *Result, err *error) {
 
 func (s *Sim) loop() {
 	for s.queue.len() > 0 {
-		if s.queue.peek() > s.cfg.Duration {
+		first := s.queue.first()
+		if (*first)[0].at > s.cfg.Duration {
 			s.now = s.cfg.Duration
 			s.w.SetNow(s.now)
 			return
 		}
-		e := s.queue.pop()
+		e := first.pop()
 		s.now = e.at
 		s.w.SetNow(e.at)
 		s.handle(e)
@@ -287,7 +288,7 @@ func (s *Sim) tryWaiting() {
 // Sent draws what becomes of a message.
 func (s *Sim) Sent(ref world.FlightRef) {
 	f := s.w.Flight(ref)
-	l := s.Link(f.From, f.To)
+	l := s.link(f.From, f.To)
 	at := s.now + l.Delay.Draw(s.network)
 	if f.Closed {
 		s.queue.push(s.afterMessages(f, at), entry{kind: deliver, ref: uint32(ref)})
@@ -310,14 +311,15 @@ func (s *Sim) Sent(ref world.FlightRef) {
 
 // afterMessages is a moment not before at and after the arrival of all messages of the closed connection.
 func (s *Sim) afterMessages(closed *world.Flight, at time.Duration) time.Duration {
-	s.queue.each(func(e *entry) {
+	for i := range s.queue.messages {
+		e := &s.queue.messages[i]
 		if e.kind != deliver {
-			return
+			continue
 		}
 		if f := s.w.Flight(world.FlightRef(e.ref)); f.From == closed.From && f.To == closed.To {
 			at = max(at, e.at+1)
 		}
-	})
+	}
 	return at
 }
 

@@ -172,7 +172,7 @@ func (w *World) suspend(id protocol.ID, s nodeState, v Verb, k trace.Kind) {
 // Deliver lets what is in flight arrive. It is dropped instead if the link is cut, or if the node or the life that it
 // is meant for is no more. The addressee may not be paused.
 func (w *World) Deliver(ref FlightRef) {
-	f := w.flights.places[ref]
+	f := &w.flights.places[ref] // not after a step: it may put more in flight
 	if w.recorder != nil {
 		w.note(Step{Do: Deliver, Node: f.From, Peer: f.To, What: f.name(), Nth: w.ordinal(ref)})
 	}
@@ -180,17 +180,17 @@ func (w *World) Deliver(ref FlightRef) {
 	n := w.node(f.To)
 	switch {
 	case w.IsCut(f.From, f.To):
-		w.drop(&f, lossCut)
+		w.drop(f, lossCut)
 	case n.state == down:
-		w.drop(&f, lossDown)
+		w.drop(f, lossDown)
 	case f.ToInc != n.inc && f.ToInc != 0:
-		w.drop(&f, lossNotMe)
+		w.drop(f, lossNotMe)
 	case n.state == paused:
 		panic(fmt.Sprintf("world: node %d is paused", f.To))
 	case f.Closed:
 		w.notify(n, protocol.LinkDown{Node: f.From, Incarnation: f.FromInc})
 	default:
-		w.receive(n, &f)
+		w.receive(n, f)
 	}
 }
 
@@ -200,10 +200,10 @@ func (w *World) receive(n *node, f *Flight) {
 		e.Peer, e.PeerInc, e.Seq, e.Copy, e.Layer, e.Data = f.From, f.FromInc, f.Seq, f.Copy, f.Channel, f.Body
 		w.input(n, e)
 	}
-	in := input{kind: receiving, from: f.From, fromInc: f.FromInc, packet: protocol.Packet{Channel: f.Channel, Body: f.Body}}
 	if w.cfg.Twice {
 		w.checkUnchanged(f)
 	}
+	in := input{kind: receiving, from: f.From, fromInc: f.FromInc, packet: protocol.Packet{Channel: f.Channel, Body: f.Body}}
 	w.step(n, &in)
 }
 

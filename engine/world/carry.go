@@ -119,9 +119,10 @@ func (w *World) tell(n *node, k trace.Kind, e *protocol.Effect) {
 
 func (w *World) send(n *node, e *protocol.Effect) {
 	n.sent++
-	to := w.node(e.To)
-	f := Flight{Body: e.Body, Seq: n.sent, From: n.id, FromInc: n.inc, To: e.To, Channel: e.Channel}
-	if to.begun {
+	ref, f := w.flights.place()
+	f.Body, f.Channel, f.Copy, f.Closed, f.live = e.Body, e.Channel, 0, false, true
+	f.Seq, f.From, f.FromInc, f.To, f.ToInc = n.sent, n.id, n.inc, e.To, 0
+	if to := w.node(e.To); to.begun {
 		f.ToInc = to.inc
 	}
 	if ev := w.tick(n, trace.Send); ev != nil {
@@ -130,13 +131,14 @@ func (w *World) send(n *node, e *protocol.Effect) {
 	}
 	f.Lamport = n.lamport
 	if w.IsCut(f.From, f.To) {
-		w.drop(&f, lossCut)
+		w.drop(f, lossCut)
+		w.flights.remove(ref)
 		return
 	}
 	if w.cfg.Twice {
-		f.digest = w.digest(&f)
+		f.digest = w.digest(f)
 	}
-	w.policy.Sent(w.flights.add(f))
+	w.policy.Sent(ref)
 }
 
 func (w *World) set(n *node, e *protocol.Effect) {

@@ -32,26 +32,36 @@ type flights struct {
 	messages int
 }
 
-func (fs *flights) add(f Flight) FlightRef {
-	f.live = true
-	if !f.Closed {
-		fs.messages++
-	}
+// place gives a place for a flight. It holds what was there before, and is to be filled.
+func (fs *flights) place() (FlightRef, *Flight) {
+	fs.messages++
 	if n := len(fs.free); n > 0 {
 		ref := fs.free[n-1]
 		fs.free = fs.free[:n-1]
-		fs.places[ref] = f
-		return ref
+		return ref, &fs.places[ref]
 	}
-	fs.places = append(fs.places, f)
-	return FlightRef(len(fs.places) - 1)
+	fs.places = append(fs.places, Flight{})
+	ref := FlightRef(len(fs.places) - 1)
+	return ref, &fs.places[ref]
 }
 
-func (fs *flights) remove(ref FlightRef) {
-	if !fs.places[ref].Closed {
+func (fs *flights) add(f Flight) FlightRef {
+	ref, place := fs.place()
+	*place = f
+	place.live = true
+	if f.Closed {
 		fs.messages--
 	}
-	fs.places[ref] = Flight{}
+	return ref
+}
+
+// remove frees the place. What is there stays until it is used again.
+func (fs *flights) remove(ref FlightRef) {
+	f := &fs.places[ref]
+	if !f.Closed {
+		fs.messages--
+	}
+	f.live = false
 	fs.free = append(fs.free, ref)
 }
 
