@@ -344,3 +344,27 @@ func TestStrangersAreRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Whatever bytes come to any of its ports, a node closes that connection, counts it and lives on.
+func TestStrayBytesAreCounted(t *testing.T) {
+	c := three(t)[0]
+	c.HTTP = freeAddress(t)
+	n := start(t, c)
+	defer stop(t, n)
+	for _, address := range []string{c.Peers[1], c.GRPC, c.HTTP} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.SetDeadline(time.Now().Add(deadline))
+		io.WriteString(conn, strings.Repeat("\x00garbage\xff", 100))
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: the connection stays open", address)
+		}
+		conn.Close()
+	}
+	d, err := dial(t, c.GRPC).Node.Describe(t.Context(), &cirandav1.DescribeRequest{})
+	if err != nil || d.GetStatus().GetRefused() != 3 {
+		t.Errorf("got %v, %v; want 3 refused", d.GetStatus(), err)
+	}
+}
