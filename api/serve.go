@@ -55,6 +55,7 @@ func New(c Config) *Server {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	c.Log = Calm(c.Log)
 	s := &Server{log: c.Log}
 	if c.GRPC != nil {
 		s.serveGRPC(c)

@@ -72,6 +72,7 @@ func Open(c Config) (*Node, error) {
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
+	n.log = api.Calm(n.log)
 	if err := n.validate(); err != nil {
 		return nil, err
 	}
