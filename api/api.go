@@ -2,10 +2,12 @@
 // one port and as JSON over HTTP on another, and the client for them.
 //
 // A service is one Go value ([Node], [Cluster], [Supervisor]); [New] puts it on both ports. Whoever calls it shows
-// the cluster's token, a secret in a file that only its owner can read. The HTTP port also refuses what a web page of
-// another origin, or one that a foreign name resolves here, makes a browser send.
+// the cluster's token, a secret in a file that only its owner can read. A [Client] shows it only to a server that has
+// it too. The HTTP port also refuses what a web page of another origin, or one that a foreign name resolves here, makes
+// a browser send.
 //
-// What it does not promise: secrecy on the wire. Nothing is encrypted, so the ports belong on the loopback interface.
+// What it does not promise: secrecy for other clients. The HTTP port, and the gRPC port for those who do not begin with
+// TLS, are in plain text, so the ports belong on the loopback interface.
 package api
 
 import (

@@ -3,11 +3,14 @@ package api
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
 
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 )
@@ -21,10 +24,12 @@ type Client struct {
 	connection *grpc.ClientConn
 }
 
-// Dial makes a client of the gRPC port at an address. It connects at the first call, and again when it must.
+// Dial makes a client of the gRPC port at an address. It connects at the first call, and again when it must. Whoever
+// answers there is told nothing unless it has the token.
 func Dial(address string, t Token) (*Client, error) {
 	c, err := grpc.NewClient("passthrough:///"+address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(t),
+		grpc.WithTransportCredentials(credentials.NewTLS(t.clientTLS())), grpc.WithPerRPCCredentials(t),
+		grpc.WithUnaryInterceptor(strangeUnary), grpc.WithStreamInterceptor(strangeStream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)), grpc.WithDisableServiceConfig(),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
@@ -39,6 +44,25 @@ func Dial(address string, t Token) (*Client, error) {
 		Supervisor: cirandav1.NewSupervisorServiceClient(c),
 		connection: c,
 	}, nil
+}
+
+// strange says of a call that did not begin whether it is for want of the same token at both ends.
+func strange(err error) error {
+	if text := status.Convert(err).Message(); status.Code(err) == codes.Unavailable &&
+		(strings.Contains(text, errKey.Error()) || strings.Contains(text, "remote error: tls: bad certificate")) {
+		return &Error{Code: codes.Unauthenticated, Text: "what answers there does not have this token",
+			Hint: "each cluster has a token of its own, in the file token of its directory"}
+	}
+	return err
+}
+
+func strangeUnary(ctx context.Context, method string, r, answer any, c *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	return strange(invoke(ctx, method, r, answer, c, opts...))
+}
+
+func strangeStream(ctx context.Context, d *grpc.StreamDesc, c *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	s, err := open(ctx, d, c, method, opts...)
+	return s, strange(err)
 }
 
 // Await asks for the cluster's status until want is content with it, and gives that. It asks again whenever something

@@ -1,8 +1,11 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -14,6 +17,7 @@ import (
 
 	"connectrpc.com/connect"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -85,7 +89,7 @@ func (s *Server) serveGRPC(c Config) {
 	c.Services.registerGRPC(s.grpc)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)
-	s.run("gRPC", func() error { return s.grpc.Serve(guardGRPC(c.GRPC, c.Log, &s.refused)) })
+	s.run("gRPC", func() error { return s.grpc.Serve(guardGRPC(c.GRPC, c.Token, c.Log, &s.refused)) })
 }
 
 // handleFunc registers a handler for the paths below one.
@@ -95,18 +99,21 @@ func (s *Server) serveHTTP(c Config) {
 	services := http.NewServeMux()
 	c.Services.registerHTTP(services.Handle, connect.WithInterceptors(connectErrors{}), connect.WithReadMaxBytes(maxRequest))
 	mux := http.NewServeMux()
-	mux.Handle("/", http.MaxBytesHandler(requireToken(c.Token, services), maxRequest))
+	mux.Handle("/", requireToken(c.Token, readWhole(services)))
 	mux.HandleFunc("GET /livez", probe(nil))
 	mux.HandleFunc("GET /readyz", probe(c.Ready))
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.http = &http.Server{
-		Handler:           requireHost(c.Hosts, http.NewCrossOriginProtection().Handler(mux)),
+		Handler:           inTime(requireHost(c.Hosts, http.NewCrossOriginProtection().Handler(mux))),
 		ReadHeaderTimeout: firstBytes,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, from{}, c.RemoteAddr())
+		},
+		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
 	}
 	s.run("HTTP", func() error { return s.http.Serve(guardHTTP(c.HTTP, c.Log, &s.refused)) })
 }
@@ -153,7 +160,8 @@ func (s *Server) stopGRPC(ctx context.Context) {
 
 // probe answers 200, or 503 while it is not ready.
 func probe(ready func() bool) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		forgive(r.Context().Value(from{}).(net.Addr))
 		if ready != nil && !ready() {
 			http.Error(w, "not ready", http.StatusServiceUnavailable)
 			return
@@ -162,15 +170,46 @@ func probe(ready func() bool) http.HandlerFunc {
 	}
 }
 
+// from is where the context of an HTTP request has the address of its connection.
+type from struct{}
+
 // writeError answers an HTTP request in the form that connect's clients expect.
 var writeError = connect.NewErrorWriter()
 
+// inTime gives a request's body little time to come, also if nobody wants it.
+func inTime(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(firstBytes))
+		next.ServeHTTP(w, r)
+	})
+}
+
+// requireToken looks at the token before anything of the body is read.
 func requireToken(t Token, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := t.check(r.Header.Get("Authorization")); err != nil {
 			writeError.Write(w, r, toConnect(err))
 			return
 		}
+		trust(r.Context().Value(from{}).(net.Addr))
+		next.ServeHTTP(w, r)
+	})
+}
+
+// readWhole reads a request's body before it is handled, and lets the answer take as long as it wants.
+func readWhole(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+		if err != nil {
+			code, text := codes.DeadlineExceeded, "the request did not arrive: "+err.Error()
+			if errors.As(err, new(*http.MaxBytesError)) {
+				code, text = codes.ResourceExhausted, fmt.Sprintf("the request is larger than %d bytes", maxRequest)
+			}
+			writeError.Write(w, r, toConnect(&Error{Code: code, Text: text}))
+			return
+		}
+		http.NewResponseController(w).SetReadDeadline(time.Time{})
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)
 	})
 }

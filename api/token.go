@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 )
 
 // A Token is the secret of a cluster. Who has it may do everything.
@@ -91,18 +92,24 @@ func (t Token) check(header string) error {
 	return nil
 }
 
-// free are the methods that need no token: probes ask them and they tell nothing but health.
-const free = "/grpc.health.v1.Health/"
+// free is the method that needs no token: probes ask it and it tells nothing but health.
+const free = "/grpc.health.v1.Health/Check"
 
 func (t Token) checkCall(ctx context.Context, method string) error {
-	if strings.HasPrefix(method, free) {
+	if method == free {
 		return nil
 	}
 	header := ""
 	if md, ok := metadata.FromIncomingContext(ctx); ok && len(md["authorization"]) == 1 {
 		header = md["authorization"][0]
 	}
-	return t.check(header)
+	if err := t.check(header); err != nil {
+		return err
+	}
+	if from, ok := peer.FromContext(ctx); ok {
+		trust(from.Addr)
+	}
+	return nil
 }
 
 func (t Token) unary(ctx context.Context, r any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
@@ -124,5 +131,5 @@ func (t Token) GetRequestMetadata(context.Context, ...string) (map[string]string
 	return map[string]string{"authorization": bearer + string(t)}, nil
 }
 
-// RequireTransportSecurity says that the token also goes over plain connections: they are on the loopback interface.
-func (t Token) RequireTransportSecurity() bool { return false }
+// RequireTransportSecurity says that a client shows the token only to who has shown that it has it too.
+func (t Token) RequireTransportSecurity() bool { return true }
