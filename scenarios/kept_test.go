@@ -11,7 +11,7 @@ import (
 
 // Runs that once failed are kept as their steps, and are taken again first. A step that the present code does not
 // come to is passed over; if it comes to less than half of them, the run says nothing any more.
-func TestAKeptRuns(t *testing.T) {
+func TestKeptRuns(t *testing.T) {
 	files, err := filepath.Glob("testdata/kept/*.jsonl")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no run is kept: %v", err)
