@@ -8,6 +8,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"runtime"
@@ -36,28 +37,42 @@ func NewToken(path string) (Token, error) {
 // shortest is the least length of a token that is taken from a file, in characters.
 const shortest = 16
 
-// ReadToken reads a token. It refuses a file that others can read, where the system can tell.
+// maxToken is the size of the largest file with a token, in bytes.
+const maxToken = 4096
+
+// ReadToken reads a token. It refuses a file that others can read or that is another user's, where the system can tell.
 func ReadToken(path string) (Token, error) {
-	info, err := os.Stat(path)
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("api: the token: %w", err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("api: the token: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat() // of the very file that is read
 	if err != nil {
 		return "", fmt.Errorf("api: the token: %w", err)
 	}
 	if open := info.Mode().Perm() & 0o077; open != 0 && runtime.GOOS != "windows" {
 		return "", fmt.Errorf("api: the token in %s can be read by others (%v); chmod 600 it", path, info.Mode().Perm())
 	}
-	if info.Size() > 4096 {
-		return "", fmt.Errorf("api: %s is no token: it has %d bytes", path, info.Size())
+	if Foreign(info) {
+		return "", fmt.Errorf("api: the token in %s belongs to another user", path)
 	}
-	b, err := os.ReadFile(path)
+	b, err := io.ReadAll(io.LimitReader(f, maxToken+1))
 	if err != nil {
 		return "", fmt.Errorf("api: the token: %w", err)
 	}
 	t := Token(strings.TrimSpace(string(b)))
-	if len(t) < shortest {
-		return "", fmt.Errorf("api: %s is no token: expected at least %d characters", path, shortest)
+	if len(b) > maxToken || len(t) < shortest || strings.ContainsFunc(string(t), unprintable) {
+		return "", fmt.Errorf("api: %s is no token: expected %d characters to %d, of ASCII", path, shortest, maxToken)
 	}
 	return t, nil
 }
+
+// unprintable says whether a character cannot stand in a header.
+func unprintable(r rune) bool { return r < ' ' || r > '~' }
 
 // TokenAt reads the token of a file, or makes both if there is none.
 func TokenAt(path string) (Token, error) {
