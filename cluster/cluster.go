@@ -110,7 +110,10 @@ func prepare(c Config) (*Supervisor, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	s := &Supervisor{cfg: c, dir: dir, log: c.Log, asked: make(chan struct{})}
+	if err := checkOwner(dir); err != nil {
+		return nil, err
+	}
+	s := &Supervisor{cfg: c, dir: dir, log: api.Calm(c.Log), asked: make(chan struct{})}
 	if s.lock, err = lock(c.Name, dir); err != nil {
 		return nil, err
 	}

@@ -88,6 +88,9 @@ func Connect(name string) (*api.Client, Endpoint, error) {
 	if err != nil {
 		return nil, e, err
 	}
+	if err := checkOwner(dir); err != nil {
+		return nil, e, err
+	}
 	if err := readJSON(filepath.Join(dir, endpointFile), &e); errors.Is(err, fs.ErrNotExist) {
 		return nil, e, notRunning(name)
 	} else if err != nil {
