@@ -199,11 +199,11 @@ func (m *merging) place(s *stream) {
 		return
 	}
 	e := &s.events[0]
-	if e.Kind == Receive {
+	if ofMessage(e.Kind) && e.Kind != Send { // what becomes of a message comes after its sending
 		switch done, known := m.sends[e.Message()]; {
-		case !known:
+		case !known && e.Kind == Receive:
 			m.report.Missing++
-		case !done:
+		case known && !done:
 			m.blocked[e.Message()] = append(m.blocked[e.Message()], s)
 			return
 		}

@@ -270,6 +270,29 @@ func TestMergeWithKeeper(t *testing.T) {
 	}
 }
 
+// What becomes of a message on its way comes after its sending, though it is no event of the sender.
+func TestMergeOfLosses(t *testing.T) {
+	node := &trace.Trace{Header: trace.Header{Node: 2}, Events: []trace.Event{
+		{Kind: trace.TimerFire, Node: 2, Inc: 1, N: 1, T: 10},
+		{Kind: trace.Send, Node: 2, Inc: 1, N: 2, T: 10, Peer: 1, Seq: 1},
+	}}
+	outside := &trace.Trace{Events: []trace.Event{
+		{Kind: trace.Duplicate, Node: 2, Inc: 1, T: 10, Peer: 1, Seq: 1},
+		{Kind: trace.Drop, Node: 2, Inc: 1, T: 10, Peer: 1, Seq: 2}, // of a message whose sending is not recorded
+	}}
+	got, report, err := trace.Merge([]*trace.Trace{outside, node})
+	if err != nil || report.Missing != 0 {
+		t.Fatalf("got %+v, %v", report, err)
+	}
+	var order []trace.Kind
+	for _, e := range got.Events {
+		order = append(order, e.Kind)
+	}
+	if want := []trace.Kind{trace.TimerFire, trace.Send, trace.Duplicate, trace.Drop}; !slices.Equal(order, want) {
+		t.Errorf("got %v, want %v", order, want)
+	}
+}
+
 func BenchmarkOrder(b *testing.B) {
 	events := seeded(1, 5, 100_000)
 	b.ReportAllocs()
