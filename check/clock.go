@@ -29,6 +29,9 @@ func (s stamp) event(id protocol.ID) *trace.Event {
 func (p *clockCondition) Kinds() Kinds { return KindsOf(trace.Drop) - 2 } // all events of nodes
 
 func (p *clockCondition) Step(e *trace.Event) {
+	if e.N == 0 {
+		return // others saw it from without: the crash of a process, say. It has no stamp
+	}
 	p.last = reach(p.last, e.Node)
 	before := p.last[e.Node]
 	if life, ok := e.Data.(trace.Life); ok && begins(e) && !life.Stored && p.setup.Engine != Simulated {
