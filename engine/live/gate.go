@@ -19,7 +19,8 @@ type output struct {
 	input  *trace.Event // in place of an effect
 	mark   uint64       // it leaves when the disk has reached this
 	step   uint64
-	now    int64 // when the step began
+	cause  uint64 // the recorded input of that step; 0 if it is not recorded yet
+	now    int64  // when the step began
 }
 
 func (g *gate) len() int { return len(g.queue) - g.head }
@@ -33,6 +34,13 @@ func (g *gate) push(o output) {
 		g.queue, g.head = g.queue[:kept], 0
 	}
 	g.queue = append(g.queue, o)
+}
+
+// caused tells the outputs of a step, if they are the next ones, which event is the input of their step.
+func (g *gate) caused(step, cause uint64) {
+	for i := g.head; i < len(g.queue) && g.queue[i].step == step; i++ {
+		g.queue[i].cause = cause
+	}
 }
 
 func (g *gate) pop() output {
@@ -107,12 +115,13 @@ func (n *Node) carry() {
 	effects := n.out.Effects()
 	wrote := n.persist(effects)
 	closed := n.gateIsClosed()
+	cause := n.recorded(n.step)
 	for i := range effects {
 		e := &effects[i]
 		if !n.goesOut(e) {
 			continue
 		}
-		o := output{effect: *e, mark: n.gate.mark, step: n.step, now: n.now}
+		o := output{effect: *e, mark: n.gate.mark, step: n.step, cause: cause, now: n.now}
 		if closed && n.goesAtOnce(e, wrote) {
 			n.leave(&o)
 		} else {
@@ -159,8 +168,12 @@ func (n *Node) leave(o *output) {
 		was := n.step
 		n.step = o.step
 		n.input(o.input)
+		n.gate.caused(o.step, n.recorded(o.step))
 		n.step = was
 		return
+	}
+	if o.cause != 0 { // other steps may have passed it at the gate
+		n.cause, n.causeOf = o.cause, o.step
 	}
 	switch e := &o.effect; e.Kind {
 	case protocol.Send:

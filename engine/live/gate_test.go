@@ -71,6 +71,11 @@ func TestStalledDisk(t *testing.T) {
 		if got := c.state(1).Log; got[len(got)-1] != "disk{false}" {
 			t.Errorf("node 1 was told %v", got)
 		}
+		for _, e := range c.traces[1].all()[recorded:] {
+			if waited := e.Kind == trace.Persisted || e.Kind == trace.Send && e.Data != (Beat{}); waited && e.Cause == 0 {
+				t.Errorf("%s %v waited for the disk, and its cause is forgotten", e.Kind, e.Data)
+			}
+		}
 		c.stopAll()
 		if err := c.check(); err != nil {
 			t.Error(err)

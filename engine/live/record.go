@@ -32,6 +32,14 @@ func (n *Node) input(e *trace.Event) {
 	}
 }
 
+// recorded is the recorded input of a step, if that is the last one that was recorded; else 0.
+func (n *Node) recorded(step uint64) uint64 {
+	if step == n.causeOf {
+		return n.cause
+	}
+	return 0
+}
+
 // count counts an event of the node on its Lamport clock. It gives the event to be filled in and recorded, or nil if
 // the level leaves out that kind: then only messages count.
 func (n *Node) count(k trace.Kind, step uint64) *trace.Event {
@@ -45,9 +53,7 @@ func (n *Node) count(k trace.Kind, step uint64) *trace.Event {
 	}
 	n.counted++
 	n.event = trace.Event{Kind: k, Node: n.self.ID, Inc: n.self.Incarnation, T: n.now, N: n.counted, Lamport: stamp}
-	if step == n.causeOf {
-		n.event.Cause = n.cause
-	}
+	n.event.Cause = n.recorded(step)
 	return &n.event
 }
 
