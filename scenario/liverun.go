@@ -56,10 +56,12 @@ func (r *liveRun) run(ctx context.Context) error {
 	}()
 	r.began = r.cluster.Now()
 	err := r.experiment(ctx)
-	r.note(trace.End, trace.Ending{})
+	end := r.note(trace.End, trace.Ending{})
 	stop()
 	for e := range r.arriving {
-		r.take(e)
+		if e.T <= end { // what comes later is no part of the run
+			r.take(e)
+		}
 	}
 	select {
 	case failed := <-r.failed: // a run of which events are missing is none
@@ -184,9 +186,11 @@ func (r *liveRun) take(e trace.Event) {
 	r.cast.Record(&e)
 }
 
-// note adds an event of the run itself.
-func (r *liveRun) note(k trace.Kind, data any) {
-	r.events = append(r.events, trace.Event{T: int64(r.cluster.Now()), Kind: k, Data: data})
+// note adds an event of the run itself, and gives its time.
+func (r *liveRun) note(k trace.Kind, data any) int64 {
+	e := trace.Event{T: int64(r.cluster.Now()), Kind: k, Data: data}
+	r.events = append(r.events, e)
+	return e.T
 }
 
 // nextMoment is when something is to be done, moment at the latest.
