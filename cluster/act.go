@@ -3,7 +3,9 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -25,7 +27,7 @@ func (s *Supervisor) start(ctx context.Context, slot *slot, forget bool) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.spawner.spawn(s.program, s.arguments(slot.id, forget), s.logPath(slot.id))
+	p, err := s.spawner.spawn(s.program, s.arguments(slot.id, forget), s.share(), s.logPath(slot.id))
 	if err != nil {
 		client.Close()
 		return err
@@ -90,6 +92,15 @@ func (s *Supervisor) arguments(id protocol.ID, forget bool) []string {
 		args = append(args, "--forget")
 	}
 	return args
+}
+
+// share gives each node its share of the machine's cores, unless the user says otherwise. With all cores to each, the
+// idle nodes of a cluster spend a quarter more time on waking threads.
+func (s *Supervisor) share() []string {
+	if os.Getenv("GOMAXPROCS") != "" {
+		return nil
+	}
+	return []string{fmt.Sprintf("GOMAXPROCS=%d", max(1, runtime.NumCPU()/s.shape.Nodes))}
 }
 
 // watch notes the end of a process, expected or not.

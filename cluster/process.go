@@ -41,8 +41,8 @@ type process struct {
 	ended chan struct{} // closed when the process is gone and waited for
 }
 
-// spawn starts a program that logs to a file and ends when its standard input does.
-func (s *spawner) spawn(program string, args []string, log string) (*process, error) {
+// spawn starts a program, with additions to the environment, that logs to a file and ends when its standard input does.
+func (s *spawner) spawn(program string, args, env []string, log string) (*process, error) {
 	output, err := openLog(log)
 	if err != nil {
 		return nil, err
@@ -54,6 +54,7 @@ func (s *spawner) spawn(program string, args []string, log string) (*process, er
 	}
 	defer theirs.Close()
 	c := exec.Command(program, args...)
+	c.Env = append(os.Environ(), env...)
 	c.Stdin, c.Stdout, c.Stderr = theirs, output, output
 	c.SysProcAttr = attributes()
 	if err := s.start(c); err != nil {
