@@ -22,10 +22,11 @@ type Out struct {
 	queue []event // between the layers, first in, first out
 	head  int
 
-	layer   int // whose handler runs
-	ungated bool
-	from    ID // sender of the packet being handled
-	fromInc Incarnation
+	layer    int // whose handler runs
+	persists bool
+	ungated  bool
+	from     ID // sender of the packet being handled
+	fromInc  Incarnation
 }
 
 // Self is the node.
@@ -83,6 +84,7 @@ func (o *Out) Cancel(t Timer) { o.effect(Effect{Kind: Cancel, Timer: t}) }
 // Persist stores value under the layer's own key. It is durable before any gated effect of this or a later step
 // leaves the node. The layer does not change value afterwards.
 func (o *Out) Persist(key string, value []byte) {
+	o.persists = true
 	o.effect(Effect{Kind: Persist, Body: &Record{Key: o.stack.name(o.layer) + "/" + key, Value: value}})
 }
 
@@ -102,6 +104,9 @@ func (o *Out) Ungate() { o.ungated = true }
 
 // Effects are the step's effects in order. They are valid until the Out is used for another step.
 func (o *Out) Effects() []Effect { return o.effects }
+
+// Persists says whether the step persists anything.
+func (o *Out) Persists() bool { return o.persists }
 
 func (o *Out) effect(e Effect) {
 	e.Layer, e.Ungated = uint8(o.layer), o.ungated

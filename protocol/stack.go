@@ -219,7 +219,7 @@ func (s *Stack) Flush(in Inputs, o *Out) {
 func (s *Stack) begin(in Inputs, o *Out) {
 	o.stack, o.inputs = s, in
 	o.effects, o.queue, o.head = o.effects[:0], o.queue[:0], 0
-	o.layer, o.ungated, o.from, o.fromInc = 0, false, None, 0
+	o.layer, o.persists, o.ungated, o.from, o.fromInc = 0, false, false, None, 0
 }
 
 // drain handles the events between the layers until there are none.

@@ -56,6 +56,7 @@ func (s *Sim) Recover(id protocol.ID) {
 // Pause lets a node stand still.
 func (s *Sim) Pause(id protocol.ID) {
 	if s.w.Up(id) && !s.w.Paused(id) {
+		s.hindered++
 		s.w.Pause(id)
 	}
 }
@@ -92,6 +93,7 @@ func (s *Sim) Resume(id protocol.ID) {
 
 // Slow makes every step of a node take that long; 0 makes it fast again.
 func (s *Sim) Slow(id protocol.ID, cost time.Duration) {
+	s.hindered++
 	s.nodes[id-1].cost = cost
 	s.w.Fault(fmt.Sprintf("node %d takes %s a step", id, cost), id, protocol.None)
 }

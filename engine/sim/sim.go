@@ -52,21 +52,22 @@ type Result struct {
 
 // A Sim is a run.
 type Sim struct {
-	cfg     Config
-	w       *world.World
-	queue   queue
-	now     time.Duration
-	network *network.Source
-	faults  *network.Source
-	streams []network.Source // of the nodes
-	links   map[link]*network.Link
-	arrived map[link]time.Duration // of FIFO links: when the last message arrives
-	nodes   []condition
-	chosen  map[link][2]protocol.Incarnation // the life of from whose oracle suspects which life of to, or is about to
-	waiting []int                            // actions that are due and whose condition does not hold yet
-	seen    uint64
-	result  Result
-	onLeave func(protocol.ID, protocol.Event)
+	cfg      Config
+	w        *world.World
+	queue    queue
+	now      time.Duration
+	network  *network.Source
+	faults   *network.Source
+	streams  []network.Source // of the nodes
+	links    map[link]*network.Link
+	arrived  map[link]time.Duration // of FIFO links: when the last message arrives
+	nodes    []condition
+	chosen   map[link][2]protocol.Incarnation // the life of from whose oracle suspects which life of to, or is about to
+	waiting  []int                            // actions that are due and whose condition does not hold yet
+	hindered int                              // grows with every pause and slowness: before the first one every step is allowed
+	seen     uint64
+	result   Result
+	onLeave  func(protocol.ID, protocol.Event)
 }
 
 type link struct{ from, to protocol.ID }
@@ -194,7 +195,7 @@ func (s *Sim) loop() {
 func (s *Sim) handle(e entry) {
 	switch e.kind {
 	case deliver:
-		if to := s.w.Flight(world.FlightRef(e.ref)).To; s.mayStep(to, e) {
+		if s.hindered == 0 || s.mayStep(s.w.Flight(world.FlightRef(e.ref)).To, e) {
 			s.result.Steps++
 			s.result.Messages++
 			s.w.Deliver(world.FlightRef(e.ref))
@@ -232,7 +233,7 @@ func (s *Sim) expire(e entry) {
 	case !armed:
 	case at > s.now:
 		s.Armed(e.node, t, at)
-	case s.mayStep(e.node, e):
+	case s.hindered == 0 || s.mayStep(e.node, e):
 		s.result.Steps++
 		s.w.Fire(e.node, t)
 	}

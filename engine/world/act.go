@@ -58,7 +58,9 @@ func (w *World) step(n *node, in *input) {
 	} else {
 		in.feed(n.stack, &n.disk, w.inputs, &w.out)
 	}
-	w.recordDraws()
+	if w.recorder != nil {
+		w.recordDraws()
+	}
 	w.carry(n, w.out.Effects())
 	if n.state != down && n.stack.Flushes() {
 		n.stack.Flush(w.inputs, &w.out)

@@ -15,11 +15,8 @@ func (w *World) carry(n *node, effects []protocol.Effect) {
 	if burnt {
 		left = min(n.fuse, left)
 	}
-	for i := 0; i < len(effects) && left > 0; i++ {
-		if e := &effects[i]; e.Kind == protocol.Persist {
-			w.persist(n, e.Layer, e.Body.(*protocol.Record))
-			left--
-		}
+	if w.out.Persists() {
+		left = w.persistAll(n, effects, left)
 	}
 	for i := 0; i < len(effects) && left > 0; i++ {
 		if e := &effects[i]; e.Kind != protocol.Persist {
@@ -30,6 +27,17 @@ func (w *World) carry(n *node, effects []protocol.Effect) {
 	if burnt {
 		w.crash(n, trace.Crash)
 	}
+}
+
+// persistAll does what a step persists, up to so many effects, and says how many are left.
+func (w *World) persistAll(n *node, effects []protocol.Effect, left int) int {
+	for i := 0; i < len(effects) && left > 0; i++ {
+		if e := &effects[i]; e.Kind == protocol.Persist {
+			w.persist(n, e.Layer, e.Body.(*protocol.Record))
+			left--
+		}
+	}
+	return left
 }
 
 // effect does an effect, or lets it wait for the disk.

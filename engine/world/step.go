@@ -200,10 +200,8 @@ func (w *World) note(s Step) {
 }
 
 func (w *World) recordDraws() {
-	if w.recorder != nil {
-		for _, d := range w.draws {
-			w.note(Step{Do: Draw, Value: int64(d)})
-		}
+	for _, d := range w.draws {
+		w.note(Step{Do: Draw, Value: int64(d)})
 	}
 }
 
