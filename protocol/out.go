@@ -35,6 +35,15 @@ func (o *Out) Self() Self { return o.stack.self }
 // SenderIncarnation is the life of the sender in which it sent the packet being handled; 0 if there is none.
 func (o *Out) SenderIncarnation() Incarnation { return o.fromInc }
 
+// Needs is what the layer of a channel needs from those below it, if it is above the caller. A filter that gives a
+// property takes the packets of those that need it, and lets the others pass.
+func (o *Out) Needs(channel uint8) Property {
+	if int(channel) <= o.layer || int(channel) >= len(o.stack.traits) {
+		return 0
+	}
+	return o.stack.traits[channel].Needs
+}
+
 // Send sends m to a node on the layer's channel. It goes down through the filters below. Nobody sends to itself.
 func (o *Out) Send(to ID, m Message) { o.Forward(to, Packet{uint8(o.layer), m}) }
 

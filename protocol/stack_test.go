@@ -188,6 +188,26 @@ func TestFiltersWrapAndUnwrap(t *testing.T) {
 	equal(t, "top", top.Log, []string{"receive {hi} from 3/4"})
 }
 
+// A filter learns what the layers above it need, and nothing of the others.
+func TestFiltersKnowWhatIsNeeded(t *testing.T) {
+	bottom := &scripted{Name: "bottom", traits: protocol.Traits{Gives: protocol.FailureDetection}}
+	below := &scripted{Name: "below", traits: protocol.Traits{Needs: protocol.FailureDetection}}
+	link := &filter{scripted: scripted{Name: "link", traits: protocol.Traits{Gives: protocol.FIFO}}}
+	known := []protocol.Property{}
+	link.start = func(o *protocol.Out) {
+		for channel := range uint8(6) {
+			known = append(known, o.Needs(channel))
+		}
+	}
+	modest := &scripted{Name: "modest"}
+	top := &scripted{Name: "top", traits: protocol.Traits{Needs: protocol.FIFO | protocol.FailureDetection}}
+	s := stackOf(t, bottom, below, link, modest, top)
+	s.Start(protocol.Inputs{}, &protocol.Out{})
+	if want := []protocol.Property{0, 0, 0, 0, protocol.FIFO | protocol.FailureDetection, 0}; !slices.Equal(known, want) {
+		t.Errorf("got %v, want %v", known, want)
+	}
+}
+
 // A filter may hold a packet and drop another.
 func TestFiltersHoldAndDrop(t *testing.T) {
 	held := []protocol.Packet{}
