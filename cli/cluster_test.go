@@ -247,3 +247,18 @@ func TestPortInUse(t *testing.T) {
 	ciranda(t, "down")
 	awaitGone(t, pids(s))
 }
+
+// Ctrl-C while nodes start is no failure of theirs, and leaves nothing.
+func TestUpIsGivenUp(t *testing.T) {
+	home(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := cluster.Open(ctx, cluster.Config{Shape: cluster.Shape{Nodes: 2}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
+	}
+	if _, _, err := cluster.Connect(cluster.DefaultName); err == nil {
+		t.Error("the cluster is up")
+	}
+	up(t, "--nodes", "2")
+	ciranda(t, "down")
+}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -66,13 +67,17 @@ func (s *Supervisor) awaitAnswer(ctx context.Context, slot *slot, p *process, c 
 	if err == nil {
 		err = s.group.CatchUp(ctx, node.Member{Known: &cirandav1.NodeStatus{Id: uint32(slot.id)}, Client: c})
 	}
-	if err != nil && p.gone() {
-		return nil, failure("ciranda logs "+slot.id.String()+" has more", "node %d did not start: %s", slot.id, s.lastWords(slot.id, p))
+	hint := "ciranda logs " + slot.id.String() + " has more"
+	switch {
+	case err == nil:
+		return answer, nil
+	case p.gone():
+		return nil, failure(hint, "node %d did not start: %s", slot.id, s.lastWords(slot.id, p))
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return nil, failure(hint, "node %d has not answered in %s", slot.id, startTime)
+	default:
+		return nil, failure(hint, "node %d does not answer: %v", slot.id, err)
 	}
-	if err != nil {
-		return nil, failure("ciranda logs "+slot.id.String()+" has more", "node %d does not answer: %v", slot.id, err)
-	}
-	return answer, nil
 }
 
 // arguments are those of a node's process.

@@ -193,6 +193,9 @@ func (s *Supervisor) startAll(ctx context.Context) error {
 		started.Go(func() { errs[i] = s.start(ctx, slot, false) })
 	}
 	started.Wait()
+	if ctx.Err() != nil {
+		return fmt.Errorf("cluster: the start was given up: %w", ctx.Err())
+	}
 	for _, err := range errs {
 		if err != nil {
 			return err // one is enough: they mostly fail for the same reason
