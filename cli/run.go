@@ -87,7 +87,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 
 // openScenario reads a file, or a shipped scenario by its name.
 func openScenario(name string) (*scenario.Scenario, error) {
-	data, err := os.ReadFile(name)
+	data, err := readScenario(name)
 	if errors.Is(err, os.ErrNotExist) && !strings.ContainsAny(name, `/\`) {
 		s, err := scenarios.Open(name)
 		if err != nil && !isMistake(err) {
@@ -222,26 +222,6 @@ func writeSteps(w io.Writer, short *scenario.Shrunk) {
 	for _, st := range steps {
 		fmt.Fprintln(w, " ", st)
 	}
-}
-
-func compressed(path string) bool { return strings.HasSuffix(path, ".zst") }
-
-// writeFile writes a file, whole or not at all.
-func writeFile(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".ciranda-*")
-	if err != nil {
-		return mistake{err.Error(), ""}
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if err := errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // replayRun does a recorded run again and says what it shows.
