@@ -65,7 +65,14 @@ func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
-	err := New().ExecuteContext(ctx)
+	out := &output{Writer: os.Stdout}
+	root := New()
+	root.SetOut(out)
+	root.SetArgs(behindFlags(root, os.Args[1:]))
+	err := root.ExecuteContext(ctx)
+	if out.failed != nil && (err == nil || status(err) != exitMistake) {
+		err = out.failed
+	}
 	if err == nil {
 		return exitDone
 	}

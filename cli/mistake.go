@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,6 +44,20 @@ func unknownFlag(cmd *cobra.Command, err error) error {
 		hint = didYouMean("--"+typed, names, hint)
 	}
 	return mistake{err.Error(), hint}
+}
+
+// behindFlags puts a word such as -5s behind all flags of a fault, where it is taken for what it is: an amount.
+func behindFlags(root *cobra.Command, args []string) []string {
+	cmd, _, err := root.Find(args)
+	if err != nil || !cmd.HasParent() || cmd.Parent().Name() != "fault" || slices.Contains(args, "--") {
+		return args
+	}
+	amount := func(word string) bool { return len(word) > 1 && word[0] == '-' && strings.ContainsRune("0123456789.", rune(word[1])) }
+	i := slices.IndexFunc(args, amount)
+	if i < 0 {
+		return args
+	}
+	return append(slices.Delete(slices.Clone(args), i, i+1), "--", args[i])
 }
 
 // arguments checks their number, and says what was expected.

@@ -51,6 +51,20 @@ func printJSON(w io.Writer, value any) error {
 	return e.Encode(value)
 }
 
+// output is standard output. It remembers the first error, for most who print do not ask.
+type output struct {
+	io.Writer
+	failed error
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	n, err := o.Writer.Write(b)
+	if err != nil && o.failed == nil {
+		o.failed = fmt.Errorf("standard output: %w", reason(err))
+	}
+	return n, err
+}
+
 // onTerminal says whether somebody looks at the output and types.
 func onTerminal() bool {
 	return term.IsTerminal(int(os.Stdout.Fd())) && term.IsTerminal(int(os.Stdin.Fd()))

@@ -265,7 +265,11 @@ func readTrace(path string) (*trace.Trace, error) {
 }
 
 func writeReport(w io.Writer, r *scenario.Report) {
-	fmt.Fprintf(w, "%s: %d runs on %s", r.Scenario, r.Runs, r.Engine)
+	runs := "runs"
+	if r.Runs == 1 {
+		runs = "run"
+	}
+	fmt.Fprintf(w, "%s: %d %s on %s", r.Scenario, r.Runs, runs, r.Engine)
 	if r.Engine == scenario.Sim {
 		fmt.Fprintf(w, ", seeds from %d", r.FirstSeed)
 	}
