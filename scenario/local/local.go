@@ -36,8 +36,6 @@ func (Place) Nodes() (least, most int) { return 2, cluster.MaxNodes }
 const (
 	maxSlow = time.Minute
 	maxJump = 24 * time.Hour
-	minRate = 0.01
-	maxRate = 100
 )
 
 // Supports says why something cannot be done to a process; nil if it can.
@@ -51,10 +49,6 @@ func (Place) Supports(a scenario.Action) error {
 		return upTo(a.Write, maxSlow)
 	case scenario.Jump:
 		return upTo(max(a.By, -a.By), maxJump)
-	case scenario.Rate:
-		if a.Rate < minRate || a.Rate > maxRate {
-			return fmt.Errorf("found a rate of %v; expected %v to %v", a.Rate, minRate, maxRate)
-		}
 	}
 	return nil
 }
