@@ -70,7 +70,7 @@ func Main() int {
 	root.SetOut(out)
 	root.SetArgs(behindFlags(root, os.Args[1:]))
 	err := root.ExecuteContext(ctx)
-	if out.failed != nil && (err == nil || status(err) != exitMistake) {
+	if out.failed != nil {
 		err = out.failed
 	}
 	if err == nil {

@@ -52,7 +52,9 @@ func behindFlags(root *cobra.Command, args []string) []string {
 	if err != nil || !cmd.HasParent() || cmd.Parent().Name() != "fault" || slices.Contains(args, "--") {
 		return args
 	}
-	amount := func(word string) bool { return len(word) > 1 && word[0] == '-' && strings.ContainsRune("0123456789.", rune(word[1])) }
+	amount := func(word string) bool {
+		return len(word) > 1 && word[0] == '-' && strings.ContainsRune("0123456789.", rune(word[1]))
+	}
 	i := slices.IndexFunc(args, amount)
 	if i < 0 {
 		return args
