@@ -74,6 +74,10 @@ func (h handler) put(b batch) {
 	}
 }
 
+// believable is the highest clock that a handshake makes this node believe in. The rest, up to the ceiling, is reached
+// in steps of clock.MaxJump only: so one lie does not exhaust the clocks of all.
+const believable = clock.Ceiling / 2
+
 // take takes a batch from the inbox.
 func (n *Node) take(b batch) {
 	p := n.shim.peers[b.id]
@@ -84,9 +88,7 @@ func (n *Node) take(b batch) {
 	switch {
 	case b.up != nil:
 		p.up, p.inc, p.api, p.hints = true, max(p.inc, b.inc), b.up.API, 0
-		if b.up.Lamport <= clock.Ceiling {
-			n.known = max(n.known, b.up.Lamport)
-		}
+		n.known = max(n.known, min(b.up.Lamport, believable))
 		n.log.Debug("connected", "node", n.self.ID, "peer", b.id, "incarnation", b.inc)
 	case b.down:
 		n.hint(time.Now(), p, b.peerLife)
@@ -157,9 +159,15 @@ func (n *Node) lost(a *arrival, reason string) {
 		Seq: a.envelope.Seq, Layer: a.packet.Channel}, reason)
 }
 
-// bad is lost, for a message that no honest node of the same making sends. Its connection is broken off.
+// bad is lost, for a message that no honest node of the same making sends. Its connection is broken off, and what came
+// with it is lost too.
 func (n *Node) bad(a *arrival, reason string, why error) {
 	n.lost(a, reason)
+	for i := range n.pending {
+		n.lost(&n.pending[i], reason)
+	}
+	n.pending = nil
+	n.refused.Add(1)
 	n.log.Warn("refused a message", "node", n.self.ID, "peer", n.sender.id, "why", why)
 	n.transport.Reset(n.sender.id)
 }
