@@ -70,6 +70,7 @@ type Leadership struct {
 
 // A Member is a member of the group. Its methods may be called from any goroutine.
 type Member struct {
+	id    protocol.ID
 	node  *live.Node
 	store *disk.Store // nil if there is no Dir
 	spec  stacks.Spec
@@ -86,7 +87,7 @@ func Join(c Config) (*Member, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ciranda: %w", err)
 	}
-	m := &Member{spec: spec, changed: make(chan struct{})}
+	m := &Member{id: protocol.ID(c.ID), spec: spec, changed: make(chan struct{})}
 	group := c.group()
 	if c.Dir != "" {
 		shape := fmt.Sprintf("%s, members %v", spec.Text(), group)
@@ -168,7 +169,7 @@ func (m *Member) hear(e protocol.Event) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.now = Leadership{Leader: int(elected.Leader), Term: elected.Term, Mine: elected.Leader == m.node.Self().ID}
+	m.now = Leadership{Leader: int(elected.Leader), Term: elected.Term, Mine: elected.Leader == m.id}
 	close(m.changed)
 	m.changed = make(chan struct{})
 }
