@@ -73,6 +73,9 @@ func numbered(ids []protocol.ID) string {
 
 func leaderless(up []*cirandav1.NodeStatus) string {
 	for _, n := range up {
+		if n.Leader == 0 && n.Phase == "" {
+			return "the nodes run no election"
+		}
 		if n.Leader == 0 {
 			return fmt.Sprintf("node %d has no leader (%s)", n.Id, n.Phase)
 		}

@@ -56,6 +56,9 @@ func TestAgree(t *testing.T) {
 	if leader, term, _ := agree(nodes(t, "up 2@7, up 2@7, down")); leader != 2 || term.GetCounter() != 7 {
 		t.Errorf("got node %d in %v", leader, term)
 	}
+	if _, _, why := agree([]*cirandav1.NodeStatus{{Id: 1, State: cirandav1.NodeState_NODE_STATE_UP}}); why != "the nodes run no election" {
+		t.Errorf("without an election: got %q", why)
+	}
 	if leader, term, _ := agree(nodes(t, "up 1@0")); leader != 1 || term != nil {
 		t.Errorf("without terms: got node %d in %v", leader, term)
 	}
