@@ -34,7 +34,7 @@ type Config struct {
 	Name  string // empty means DefaultName
 	Shape Shape  // what it leaves open is as it was before, else as usual
 	Fresh bool   // forgets what the nodes have stored
-	Level string // how much nodes record: off, protocol or full; empty means protocol
+	Level string // how much nodes record: protocol or full; empty means protocol
 	Log   *slog.Logger
 }
 
@@ -102,6 +102,10 @@ func prepare(c Config) (*Supervisor, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	var level trace.Level
+	if err := level.UnmarshalText([]byte(c.Level)); c.Level != "" && (err != nil || level == trace.Off) {
+		return nil, mistake("", "found the level %q; expected protocol or full", c.Level)
 	}
 	dir, err := Dir(c.Name)
 	if err != nil {

@@ -51,7 +51,7 @@ func root() (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", fmt.Errorf("cluster: no place for what clusters keep: %w", err)
+		return "", failure("set HOME, or XDG_STATE_HOME to a directory of yours", "there is no place for what clusters keep: %v", err)
 	}
 	if runtime.GOOS == "darwin" {
 		return filepath.Join(home, "Library", "Application Support", "ciranda"), nil
