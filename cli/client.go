@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 
@@ -35,6 +37,9 @@ func (t *target) connect() (*api.Client, error) {
 	if t.address == "" {
 		c, _, err := cluster.Connect(t.name)
 		return c, err
+	}
+	if _, port, err := net.SplitHostPort(t.address); err != nil || port == "" {
+		return nil, mistake{fmt.Sprintf("found the address %q; expected HOST:PORT", t.address), ""}
 	}
 	if t.tokenFile == "" {
 		t.tokenFile = os.Getenv("CIRANDA_TOKEN_FILE")

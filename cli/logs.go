@@ -20,6 +20,9 @@ func newLogs() *cobra.Command {
 		Example: "  ciranda logs 3\n  ciranda logs --follow",
 		Args:    arguments(0, 1, "nodes such as 1,2, or none"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if lines < 0 {
+				return mistake{fmt.Sprintf("found --lines %d; expected 0 or more", lines), ""}
+			}
 			words := ""
 			if len(args) == 1 {
 				words = args[0]

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,12 +39,36 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 // unknownFlag explains an error of the flags.
 func unknownFlag(cmd *cobra.Command, err error) error {
 	hint := cmd.CommandPath() + " --help lists the flags"
+	var value *pflag.InvalidValueError
+	if errors.As(err, &value) {
+		return mistake{fmt.Sprintf("found --%s %q; expected %s", value.GetFlag().Name, value.GetValue(), expected(value.GetFlag())), hint}
+	}
 	if typed, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
 		hint = didYouMean("--"+typed, names, hint)
 	}
 	return mistake{err.Error(), hint}
+}
+
+// expected says what the value of a flag may be.
+func expected(f *pflag.Flag) string {
+	switch f.Value.Type() {
+	case "int":
+		return "a whole number"
+	case "uint", "uint64":
+		return "a whole number from 0"
+	case "uint16":
+		return "a whole number from 0 to 65535"
+	case "duration":
+		return "a time such as 500ms, 2s or 1m"
+	case "bool":
+		return "true or false"
+	case "format":
+		return "text or json"
+	default:
+		return "a " + f.Value.Type()
+	}
 }
 
 // behindFlags puts a word such as -5s behind all flags of a fault, where it is taken for what it is: an amount.

@@ -69,7 +69,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 		return replayRun(cmd, f.replay)
 	case len(args) == 0:
 		return mistake{"ciranda run: found no scenario; expected a file or a name", "ciranda run --list lists those that come with ciranda"}
-	case f.campaign.Runs < 0:
+	case cmd.Flags().Changed("runs") && f.campaign.Runs < 1:
 		return mistake{fmt.Sprintf("found --runs %d; expected a number above 0", f.campaign.Runs), ""}
 	}
 	s, err := openScenario(args[0])

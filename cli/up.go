@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,9 @@ func newUp() *cobra.Command {
 		Example: "  ciranda up\n  ciranda up -d --nodes 7 --election bully+quorum --name lesson-3",
 		Args:    arguments(0, 0, "none"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.wait <= 0 {
+				return mistake{fmt.Sprintf("found --wait %s; expected a time above 0", f.wait), ""}
+			}
 			if f.detach {
 				return f.detached(cmd)
 			}
@@ -123,7 +127,7 @@ func (f *upFlags) detached(cmd *cobra.Command) error {
 	return t.with(cmd.Context(), func(ctx context.Context, c *api.Client) error {
 		wait, cancel := context.WithTimeout(ctx, f.wait)
 		defer cancel()
-		s, err := c.Await(wait, func(s *cirandav1.StatusResponse) bool { return s.GetLeader() != 0 })
+		s, err := c.Await(wait, isSettled)
 		if err != nil {
 			down, cancel := context.WithTimeout(context.Background(), endTime)
 			defer cancel()
@@ -132,13 +136,22 @@ func (f *upFlags) detached(cmd *cobra.Command) error {
 				return errInterrupted
 			}
 			why := s.GetWhyNoLeader()
-			if why == "" {
+			switch {
+			case why != "":
+			case wait.Err() != nil:
+				why = "the nodes have not told yet"
+			default:
 				why = err.Error()
 			}
-			return &api.Error{Text: fmt.Sprintf("no leader within %s: %s", f.wait, why), Hint: "ciranda logs has more"}
+			return &api.Error{Text: fmt.Sprintf("no leader within %s: %s", f.wait, why), Hint: "--wait gives it more time; ciranda logs has more"}
 		}
 		return show(cmd, statusOf(s), func(w io.Writer) { writeStatus(w, s) })
 	})
+}
+
+// isSettled says whether there is the leader that is waited for; without an election there will be none.
+func isSettled(s *cirandav1.StatusResponse) bool {
+	return s.GetLeader() != 0 || strings.HasSuffix(s.GetStack(), " + none")
 }
 
 // startSupervisor starts the hidden command supervise with the same flags.
@@ -202,6 +215,7 @@ func newSupervise() *cobra.Command {
 func (f *upFlags) supervise(cmd *cobra.Command) error {
 	log, err := cluster.SupervisorLog(f.config.Name)
 	if err != nil {
+		tell(err)
 		return err
 	}
 	defer log.Close()
