@@ -28,13 +28,21 @@ func (s Spec) Bounds() []Bound {
 	s = s.Filled()
 	p := s.Profile
 	d := p.Delay
+	news, sum, values := time.Duration(0), "", "" // of a suspicion, to those who do not watch the node themselves
+	if s.Detector == "ring" {
+		news, sum, values = 2*d, " + 2*delay", fmt.Sprintf(" + 2*%s", d)
+	}
 	bounds := []Bound{
-		{CrashNoticed, fmt.Sprintf("delay + verify = %s + %s", d, p.Verify), d + p.Verify,
+		{CrashNoticed, fmt.Sprintf("delay + verify%s = %s + %s%s", sum, d, p.Verify, values), d + p.Verify + news,
 			"from a crash that closes connections until every node suspects; sooner if a redial is refused"},
-		{SilentNoticed, fmt.Sprintf("timeout + delay = %s + %s", p.Timeout, d), p.Timeout + d,
+		{SilentNoticed, fmt.Sprintf("timeout + delay%s = %s + %s%s", sum, p.Timeout, d, values), p.Timeout + d + news,
 			"from the moment a node falls silent, its connections open, until every node suspects"},
 		{PauseForgiven, fmt.Sprintf("timeout - interval - delay = %s - %s - %s", p.Timeout, p.Interval, d), p.Timeout - p.Interval - d,
 			"the longest pause of a node that raises no suspicion"},
+	}
+	if s.Detector == "ring" {
+		bounds = append(bounds, Bound{"a neighbourhood's crash noticed", fmt.Sprintf("2*(timeout + 2*delay) + 2*delay = 2*(%s + 2*%s) + 2*%s", p.Timeout, d, d),
+			2*(p.Timeout+2*d) + 2*d, "from a crash of up to four nodes next to each other on the ring until every node suspects all of them"})
 	}
 	if s.Election == "none" {
 		return bounds
@@ -48,8 +56,8 @@ func (s Spec) Bounds() []Bound {
 	}
 	bounds = append(bounds,
 		Bound{"election", formula, elect, "from the first suspicion until every node knows the new leader"},
-		Bound{LeaderAfter, "crash noticed + election", d + p.Verify + elect, "from a crash of the leader until every node knows the new one"},
-		Bound{LeaderSilent, "silence noticed + election", p.Timeout + d + elect, "from a pause or a cut of the leader until every node knows the new one"},
+		Bound{LeaderAfter, "crash noticed + election", d + p.Verify + news + elect, "from a crash of the leader until every node knows the new one"},
+		Bound{LeaderSilent, "silence noticed + election", p.Timeout + d + news + elect, "from a pause or a cut of the leader until every node knows the new one"},
 	)
 	if !s.Has("classic") {
 		reign := time.Duration(p.Silence) * p.Beat
