@@ -38,10 +38,7 @@ func (f *runFlags) live(cmd *cobra.Command, s *scenario.Scenario, p scenario.Pla
 	if err != nil {
 		return err
 	}
-	if err := f.keepTrail(s, report); err != nil {
-		return err
-	}
-	return conclude(cmd, report)
+	return conclude(cmd, report, f.keepTrail(s, report))
 }
 
 // keepTrail writes the trace that was asked for. A run that violates what is expected is kept in any case: it may not
@@ -59,6 +56,5 @@ func (f *runFlags) keepTrail(s *scenario.Scenario, r *scenario.Report) error {
 	if path == "" || r.Trail == nil {
 		return nil
 	}
-	r.Trace = &path
-	return writeFile(path, func(w io.Writer) error { return r.WriteTrail(w, trace.WriteOptions{Compress: compressed(path)}) })
+	return keepAt(path, r, func(w io.Writer) error { return r.WriteTrail(w, trace.WriteOptions{Compress: compressed(path)}) })
 }

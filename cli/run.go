@@ -13,7 +13,6 @@ import (
 	"golang.org/x/term"
 
 	"ciranda.dev/cluster"
-	"ciranda.dev/replay"
 	"ciranda.dev/scenario"
 	"ciranda.dev/scenario/local"
 	"ciranda.dev/scenarios"
@@ -111,24 +110,6 @@ func isMistake(err error) bool {
 	return errors.As(err, &m)
 }
 
-func listScenarios(cmd *cobra.Command, engine scenario.Engine) error {
-	for _, name := range scenarios.List() {
-		s, err := scenarios.Open(name)
-		if err != nil {
-			return err
-		}
-		if !s.Allows(engine) || engine == scenario.Local && s.Refuses(local.Place{}) != nil {
-			continue
-		}
-		if onTerminal() {
-			fmt.Fprintf(cmd.OutOrStdout(), "%-24s %s\n", name, s.Name)
-		} else {
-			fmt.Fprintln(cmd.OutOrStdout(), name)
-		}
-	}
-	return nil
-}
-
 // simulate runs the scenario in the simulator.
 func (f *runFlags) simulate(cmd *cobra.Command, s *scenario.Scenario) error {
 	progress := newProgress(cmd.ErrOrStderr())
@@ -138,18 +119,17 @@ func (f *runFlags) simulate(cmd *cobra.Command, s *scenario.Scenario) error {
 	if err != nil {
 		return err
 	}
-	if err := f.keep(cmd, s, report); err != nil {
-		return err
-	}
-	return conclude(cmd, report)
+	return conclude(cmd, report, f.keep(cmd, s, report))
 }
 
-// conclude prints the report; the error says how the command ends.
-func conclude(cmd *cobra.Command, r *scenario.Report) error {
+// conclude prints the report, whether a trace could be kept or not; the error says how the command ends.
+func conclude(cmd *cobra.Command, r *scenario.Report, kept error) error {
 	if err := show(cmd, r, func(w io.Writer) { writeReport(w, r) }); err != nil {
 		return err
 	}
 	switch {
+	case kept != nil:
+		return kept
 	case r.Interrupted:
 		return errInterrupted
 	case r.Verdict.Failed():
@@ -182,8 +162,7 @@ func (f *runFlags) keep(cmd *cobra.Command, s *scenario.Scenario, r *scenario.Re
 	if f.full {
 		level = trace.Full
 	}
-	r.Trace = &path
-	return writeFile(path, func(w io.Writer) error {
+	return keepAt(path, r, func(w io.Writer) error {
 		return s.WriteRun(cmd.Context(), *r.Seed, level, w, trace.WriteOptions{Compress: compressed(path)})
 	})
 }
@@ -202,11 +181,19 @@ func (f *runFlags) keepShort(cmd *cobra.Command, s *scenario.Scenario, r *scenar
 		writeSteps(cmd.ErrOrStderr(), short)
 		return nil
 	}
-	r.Trace = &path
 	if r.Verdict == scenario.Violated {
 		writeSteps(cmd.ErrOrStderr(), short)
 	}
-	return writeFile(path, func(w io.Writer) error { return short.Write(w, trace.WriteOptions{Compress: compressed(path)}) })
+	return keepAt(path, r, func(w io.Writer) error { return short.Write(w, trace.WriteOptions{Compress: compressed(path)}) })
+}
+
+// keepAt writes a trace, and names it in the report.
+func keepAt(path string, r *scenario.Report, write func(io.Writer) error) error {
+	if err := writeFile(path, write); err != nil {
+		return err
+	}
+	r.Trace = &path
+	return nil
 }
 
 // shownSteps is how many steps of a failed run are printed.
@@ -222,34 +209,6 @@ func writeSteps(w io.Writer, short *scenario.Shrunk) {
 	for _, st := range steps {
 		fmt.Fprintln(w, " ", st)
 	}
-}
-
-// replayRun does a recorded run again and says what it shows.
-func replayRun(cmd *cobra.Command, path string) error {
-	t, err := readTrace(path)
-	if err != nil {
-		return err
-	}
-	if len(t.Header.Steps) == 0 || t.Header.Script == "" {
-		return mistake{fmt.Sprintf("%s does not hold the steps of a run; expected a trace of the simulator", path),
-			"ciranda replay shows any trace"}
-	}
-	p, err := replay.New(t)
-	if err != nil {
-		return err
-	}
-	if err := p.Repeats(); err != nil {
-		return err
-	}
-	if p.Violation == nil {
-		fmt.Fprintf(cmd.OutOrStdout(), "%d steps, the same trace again; nothing is violated\n", len(t.Header.Steps))
-		return nil
-	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%d steps, the same trace again\nviolated: %s: %s\n", len(t.Header.Steps), p.Violation.Property, p.Violation.Why)
-	for _, e := range p.Violation.Witnesses {
-		fmt.Fprintln(cmd.OutOrStdout(), "  "+trace.Line(&e, &t.Header))
-	}
-	return errShown
 }
 
 // readTrace reads a trace, and says what is odd about it.
