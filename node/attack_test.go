@@ -7,6 +7,7 @@ import (
 	"net"
 	"reflect"
 	"testing"
+	"time"
 
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 	"ciranda.dev/engine/wire"
@@ -64,6 +65,15 @@ func (l *liar) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline) // for what is queued, unless the other end breaks off
 	defer cancel()
 	l.Close(ctx)
+}
+
+func (l *liar) awaitUp(t *testing.T) {
+	t.Helper()
+	select {
+	case <-l.ups:
+	case <-time.After(deadline):
+		t.Fatal("no connection")
+	}
 }
 
 // say sends a message to all the nodes to which there is a connection by now.
@@ -149,8 +159,8 @@ func TestLiarsDoNotStopTheOthers(t *testing.T) {
 					h.Lamport = clock.Ceiling
 					h.API = configs[0].GRPC // which is that of another
 				})
-				<-l.ups
-				<-l.ups
+				l.awaitUp(t)
+				l.awaitUp(t)
 				for _, m := range append(inside, a) {
 					l.say(m)
 				}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"ciranda.dev/api"
 	"ciranda.dev/protocol"
@@ -18,6 +19,7 @@ type naming struct {
 
 // resolve gives the nodes that text names, ascending: "3", "1,2", "all", "leader" or "last". field is where it stands.
 func (n naming) resolve(field, text string) ([]protocol.ID, error) {
+	n.leader = sync.OnceValues(n.leader) // however often it is named
 	var ids []protocol.ID
 	for word := range strings.SplitSeq(text, ",") {
 		named, err := n.word(field, strings.TrimSpace(word))
