@@ -109,6 +109,9 @@ func (s *Scenario) RunLive(ctx context.Context, p Place, c LiveRuns) (*Report, e
 	for i := range report.Properties {
 		report.Properties[i].Seed = nil // there are none
 	}
+	if report.Standstill >= worthTelling.Seconds() {
+		report.Reason += fmt.Sprintf("; for %.1f s the machine stood still", report.Standstill)
+	}
 	report.Repeat = fmt.Sprintf("ciranda run %s --on %s", s.File, p.Engine())
 	if report.Interrupted {
 		err = nil
@@ -127,7 +130,9 @@ func (s *Scenario) addLive(ctx context.Context, p Place, level trace.Level, repo
 		return err
 	}
 	r := newLiveRun(s, cluster)
+	pulse := newPulse()
 	err = r.run(ctx)
+	report.Standstill = max(report.Standstill, pulse.end().Seconds())
 	if closing := cluster.Close(); err == nil {
 		err = closing
 	}

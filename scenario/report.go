@@ -30,9 +30,10 @@ type Report struct {
 	Engine      Engine     `json:"engine"`
 	Runs        int        `json:"runs"` // done
 	FirstSeed   uint64     `json:"first_seed"`
-	Events      uint64     `json:"events"`    // steps that nodes took; on live engines, events seen
-	Messages    uint64     `json:"messages"`  // delivered; 0 on live engines that do not record them
-	Elapsed     float64    `json:"elapsed_s"` // real time
+	Events      uint64     `json:"events"`       // steps that nodes took; on live engines, events seen
+	Messages    uint64     `json:"messages"`     // delivered; 0 on live engines that do not record them
+	Elapsed     float64    `json:"elapsed_s"`    // real time
+	Standstill  float64    `json:"standstill_s"` // of live engines: the longest time for which the machine let the run wait
 	Verdict     Verdict    `json:"verdict"`
 	Reason      string     `json:"reason"`      // why, in a sentence
 	Trace       *string    `json:"trace"`       // the file of the run worth looking at, if it was written
