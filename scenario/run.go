@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ciranda.dev/check"
+	"ciranda.dev/engine/network"
 	"ciranda.dev/engine/sim"
 	"ciranda.dev/engine/world"
 	"ciranda.dev/protocol"
@@ -58,11 +59,12 @@ func (s *Scenario) Setup(e Engine, level trace.Level) check.Setup {
 		setup.Election.Ask = p.Ask
 		setup.Election.Silence = time.Duration(p.Silence-1) * p.Beat // a follower counts in its own beats
 	}
+	added := s.Own.Apply(network.Link{}).Delay.Bound() // to what messages between processes take
 	switch e {
 	case Local:
-		setup.Engine, setup.Delay = check.OneHost, p.Delay
+		setup.Engine, setup.Delay = check.OneHost, p.Delay+added
 	case Docker:
-		setup.Engine, setup.Delay = check.Containers, p.Delay
+		setup.Engine, setup.Delay = check.Containers, p.Delay+added
 	}
 	for id := range s.Cluster.Nodes {
 		setup.Nodes = append(setup.Nodes, protocol.ID(id+1))
