@@ -59,6 +59,7 @@ func copyFile(from, to string) error {
 	}
 	if _, err := io.Copy(target, source); err != nil {
 		target.Close()
+		os.Remove(temporary) // it is large, and the disk may be full
 		return err
 	}
 	if err := target.Close(); err != nil {

@@ -66,10 +66,8 @@ func (s Shape) validate() error {
 // settle decides on the shape: what was asked for, else what the cluster was, else the defaults. It refuses one that
 // does not fit what the nodes have stored.
 func settle(name, dir string, asked Shape, fresh bool) (Shape, error) {
-	var was Shape
-	err := readJSON(filepath.Join(dir, shapeFile), &was)
-	known := err == nil
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !fresh {
+	was, known, err := kept(dir)
+	if err != nil && !fresh {
 		return was, err
 	}
 	if fresh {
@@ -84,6 +82,24 @@ func settle(name, dir string, asked Shape, fresh bool) (Shape, error) {
 			"the cluster %q is %s; it cannot become %s", name, was, s)
 	}
 	return s, nil
+}
+
+// kept is the shape that the cluster of a directory had, if it was one.
+func kept(dir string) (was Shape, known bool, err error) {
+	path := filepath.Join(dir, shapeFile)
+	err = readJSON(path, &was)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Shape{}, false, nil
+	}
+	if err == nil {
+		if err = was.filled(defaults()).validate(); err != nil {
+			err = fmt.Errorf("cluster: %s: %w", path, err)
+		}
+	}
+	if err != nil {
+		return Shape{}, false, failure("--fresh makes it anew, and forgets what the nodes have stored", "%v", err)
+	}
+	return was, true, nil
 }
 
 func (s Shape) String() string {
