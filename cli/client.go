@@ -16,7 +16,11 @@ import (
 )
 
 // A target is the cluster that a command is for.
-type target struct{ address, name, tokenFile string }
+type target struct {
+	address, name, tokenFile string
+
+	endpoint cluster.Endpoint // if it was found by its name
+}
 
 // flags lets a command say which cluster it is for.
 func (t *target) flags(cmd *cobra.Command) {
@@ -35,7 +39,8 @@ func (t *target) connect() (*api.Client, error) {
 		t.address = os.Getenv("CIRANDA_ADDR")
 	}
 	if t.address == "" {
-		c, _, err := cluster.Connect(t.name)
+		c, e, err := cluster.Connect(t.name)
+		t.endpoint = e
 		return c, err
 	}
 	if _, port, err := net.SplitHostPort(t.address); err != nil || port == "" {
@@ -76,6 +81,10 @@ func (t *target) explain(err error) error {
 	}
 	if t.address != "" {
 		return &api.Error{Code: e.Code, Text: "nothing answers at " + t.address, Hint: "is it the gRPC port, and is the cluster up?"}
+	}
+	if t.endpoint.Listens() {
+		return &api.Error{Code: e.Code, Text: fmt.Sprintf("the supervisor of %s is there but does not answer", t.name),
+			Hint: fmt.Sprintf("is its process, %d, paused or the machine too busy?", t.endpoint.PID)}
 	}
 	return &api.Error{Code: e.Code, Text: "the cluster " + t.name + " does not answer: its supervisor has ended", Hint: "ciranda up starts it again"}
 }

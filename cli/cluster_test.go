@@ -192,6 +192,32 @@ func TestNothingOutlivesTheSupervisor(t *testing.T) {
 	ciranda(t, "down")
 }
 
+// A supervisor that stands still is not taken for one that has ended.
+func TestSupervisorStandsStill(t *testing.T) {
+	home(t)
+	s := up(t, "--nodes", "2")
+	pid := int(*s.SupervisorPID)
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("ciranda", "status").CombinedOutput()
+	want := fmt.Sprintf("ciranda: error: the supervisor of default is there but does not answer\n"+
+		"ciranda: hint: is its process, %d, paused or the machine too busy?\n", pid)
+	if err == nil || string(out) != want {
+		t.Errorf("got %v and %q, want %q", err, out, want)
+	}
+	syscall.Kill(pid, syscall.SIGKILL)
+	awaitGone(t, pids(s))
+	out, err = exec.Command("ciranda", "status").CombinedOutput()
+	want = "ciranda: error: the cluster default does not answer: its supervisor has ended\nciranda: hint: ciranda up starts it again\n"
+	if err == nil || string(out) != want {
+		t.Errorf("got %v and %q, want %q", err, out, want)
+	}
+	if others := cluster.Running(); len(others) > 0 {
+		t.Errorf("running are %v", others)
+	}
+}
+
 // Up tells the story in lines where there is no terminal, and takes the cluster with it at Ctrl-C.
 func TestUpWithoutTerminal(t *testing.T) {
 	home(t)

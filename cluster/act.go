@@ -72,11 +72,11 @@ func (s *Supervisor) awaitAnswer(ctx context.Context, slot *slot, p *process, c 
 	case err == nil:
 		return answer, nil
 	case p.gone():
-		return nil, failure(hint, "node %d did not start: %s", slot.id, s.lastWords(slot.id, p))
+		return nil, api.Failed(hint, "node %d did not start: %s", slot.id, s.lastWords(slot.id, p))
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return nil, failure(hint, "node %d has not answered in %s", slot.id, startTime)
+		return nil, api.Failed(hint, "node %d has not answered in %s", slot.id, startTime)
 	default:
-		return nil, failure(hint, "node %d does not answer: %v", slot.id, err)
+		return nil, api.Failed(hint, "node %d does not answer: %v", slot.id, err)
 	}
 }
 

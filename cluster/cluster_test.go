@@ -92,12 +92,15 @@ func TestAnotherShapeIsRefused(t *testing.T) {
 
 func TestBrokenShapeFile(t *testing.T) {
 	dir := t.TempDir()
-	os.WriteFile(filepath.Join(dir, shapeFile), []byte("{"), 0o600)
-	if _, err := settle("test", dir, Shape{}, false); err == nil || !strings.Contains(err.Error(), shapeFile) {
-		t.Errorf("got %v", err)
-	}
-	if _, err := settle("test", dir, Shape{}, true); err != nil {
-		t.Errorf("fresh: %v", err)
+	for _, text := range []string{"", "{", "[]", `{"nodes":1000}`, `{"port":5}`, `{"election":"buly"}`} {
+		os.WriteFile(filepath.Join(dir, shapeFile), []byte(text), 0o600)
+		_, err := settle("test", dir, Shape{}, false)
+		if e := api.AsError(err); e == nil || !strings.Contains(e.Text, shapeFile) || !strings.Contains(e.Hint, "--fresh") {
+			t.Errorf("%q: got %v", text, err)
+		}
+		if s, err := settle("test", dir, Shape{}, true); err != nil || s != defaults() {
+			t.Errorf("%q, fresh: got %+v, %v", text, s, err)
+		}
 	}
 }
 
@@ -143,11 +146,18 @@ func TestConnectToNobody(t *testing.T) {
 	if e := api.AsError(err); e == nil || e.Code != codes.Unavailable || e.Hint != "ciranda up starts it" {
 		t.Errorf("got %v", err)
 	}
-	dir, _ := Dir("other")
-	os.MkdirAll(dir, 0o700)
-	writeJSON(filepath.Join(dir, endpointFile), Endpoint{Cluster: "other"})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for name, grpc := range map[string]string{"one": l.Addr().String(), "other": l.Addr().String(), "killed": ""} {
+		dir, _ := Dir(name)
+		os.MkdirAll(dir, 0o700)
+		writeJSON(filepath.Join(dir, endpointFile), Endpoint{Cluster: name, GRPC: grpc})
+	}
 	_, _, err = Connect("test")
-	if e := api.AsError(err); e == nil || !strings.Contains(e.Hint, "[other]") {
+	if e := api.AsError(err); e == nil || e.Hint != "running are one, other; name one with --name" {
 		t.Errorf("beside another: got %+v", e)
 	}
 }

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
+	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -81,6 +84,16 @@ type Endpoint struct {
 	HTTP    string `json:"http"`
 }
 
+// Listens says whether there is a process behind the endpoint, even one that stands still and does not answer.
+func (e Endpoint) Listens() bool {
+	c, err := net.DialTimeout("tcp", e.GRPC, time.Second)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
+
 // Connect makes a client of the supervisor of the cluster of a name on this machine.
 func Connect(name string) (*api.Client, Endpoint, error) {
 	var e Endpoint
@@ -107,7 +120,7 @@ func Connect(name string) (*api.Client, Endpoint, error) {
 func notRunning(name string) error {
 	hint := "ciranda up starts it"
 	if others := Running(); len(others) > 0 {
-		hint = fmt.Sprintf("of these there are: %v; name one with --name", others)
+		hint = "running are " + strings.Join(others, ", ") + "; name one with --name"
 	}
 	return failure(hint, "no cluster %q is running here", name)
 }
@@ -121,7 +134,10 @@ func Running() []string {
 	}
 	found, _ := filepath.Glob(filepath.Join(root, "*", endpointFile))
 	for _, path := range found {
-		names = append(names, filepath.Base(filepath.Dir(path)))
+		var e Endpoint
+		if readJSON(path, &e) == nil && e.Listens() { // else it was killed, and left its file
+			names = append(names, filepath.Base(filepath.Dir(path)))
+		}
 	}
 	slices.Sort(names)
 	return names
