@@ -298,3 +298,16 @@ func TestLiveInterrupted(t *testing.T) {
 		}
 	})
 }
+
+// What a scenario adds to the delays of processes, checks allow.
+func TestLiveDelays(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"expect: [leader-agreed]":                              10 * time.Millisecond,
+		"network: {delay: 1ms..20ms}\nexpect: [leader-agreed]": 30 * time.Millisecond,
+		"cluster: {profile: LAN}\nexpect: [leader-agreed]":     50 * time.Millisecond,
+	} {
+		if got := mustParse(t, text).Setup(Local, trace.Protocol).Delay; got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}

@@ -131,7 +131,8 @@ func TestRuns(t *testing.T) {
 		"crash": {crash, scenario.Holds, "Local,timeout=700ms,beat=70ms"},
 		"split": {split, scenario.AsExpected, "Local,timeout=700ms"},
 	} {
-		t.Run(name, func(t *testing.T) { // not at once: the machine may be small
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			place := &watched{}
 			r, err := parse(t, c.text).RunLive(t.Context(), place, scenario.LiveRuns{})
 			if err != nil {
