@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -79,6 +80,10 @@ func readTraces(paths []string) (*trace.Trace, error) {
 	var parts []*trace.Trace
 	for _, path := range paths {
 		t, err := readTrace(path)
+		if errors.Is(err, trace.ErrEmpty) && len(paths) > 1 { // of a process that ended at once
+			fmt.Fprintf(os.Stderr, "ciranda: %s is empty\n", path)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -89,7 +94,7 @@ func readTraces(paths []string) (*trace.Trace, error) {
 	}
 	merged, notes, err := trace.Merge(parts)
 	if err != nil {
-		return nil, mistake{err.Error(), "expected the files of one run"}
+		return nil, mistake{strings.TrimPrefix(err.Error(), "trace: "), "the files of the nodes of one run can be given together"}
 	}
 	for _, note := range notes.Notes {
 		fmt.Fprintln(os.Stderr, "ciranda:", note)

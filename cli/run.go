@@ -215,7 +215,8 @@ func writeSteps(w io.Writer, short *scenario.Shrunk) {
 func readTrace(path string) (*trace.Trace, error) {
 	t, err := trace.ReadFile(path, trace.ReadOptions{})
 	if err != nil {
-		return nil, mistake{strings.TrimPrefix(err.Error(), "trace: "), "a trace is written by ciranda run --trace FILE"}
+		m := mistake{strings.TrimPrefix(err.Error(), "trace: "), "a trace is written by ciranda run --trace FILE"}
+		return nil, errors.Join(m, err)
 	}
 	if t.Cut != "" {
 		fmt.Fprintf(os.Stderr, "ciranda: %s: %s\n", path, t.Cut)

@@ -215,7 +215,8 @@ func (impostor) Kind() string { return "send" }
 func TestBadFiles(t *testing.T) {
 	const head = `{"ciranda":1,"level":"full","layers":["bully"]}` + "\n"
 	for _, c := range []struct{ file, want string }{
-		{"", `line 1: found ""; expected a header`},
+		{"", "found an empty file; expected a header"},
+		{"\n", `line 1: found ""; expected a header`},
 		{"hello\n", `line 1: found "hello"; expected a header`},
 		{"{}\n", "found no format version"},
 		{`{"ciranda":2}` + "\n", "found format version 2; expected 1"},

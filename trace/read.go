@@ -25,6 +25,9 @@ type ReadOptions struct {
 	MaxEvents int
 }
 
+// ErrEmpty is why a file without a byte is not read. Whoever was to write it ended before the header.
+var ErrEmpty = errors.New("trace: found an empty file; expected a header")
+
 const defaultMaxEvents = 10_000_000
 
 // A Trace is a file that was read, or a run that was recorded.
@@ -108,6 +111,9 @@ func NewReader(r io.Reader) (*Reader, error) {
 
 func (t *Reader) readHeader() error {
 	line, err := t.next(MaxHeader)
+	if err == io.EOF && t.cut == "" {
+		return ErrEmpty
+	}
 	if err != nil && err != io.EOF {
 		return err
 	}
