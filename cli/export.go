@@ -34,7 +34,7 @@ func newExport() *cobra.Command {
 			if !all {
 				o.Keep = worthListing
 			}
-			write := func(w io.Writer) error { return trace.WriteShiViz(w, runs, o) }
+			write := func(w io.Writer) error { return asMistake(trace.WriteShiViz(w, runs, o)) }
 			if out == "" || out == "-" {
 				return write(cmd.OutOrStdout())
 			}

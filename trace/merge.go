@@ -26,7 +26,9 @@ func Merge(parts []*Trace) (*Trace, *Merger, error) {
 	}
 	m := &merging{sends: map[MessageID]bool{}, blocked: map[MessageID][]*stream{}, report: &Merger{}}
 	t := &Trace{Header: mergeHeaders(parts)}
-	m.split(parts, &t.Header)
+	if err := m.split(parts, &t.Header); err != nil {
+		return nil, nil, err
+	}
 	m.run(t)
 	slices.Sort(t.Header.Members)
 	t.Header.Members = slices.Compact(t.Header.Members)
@@ -88,7 +90,7 @@ type stream struct {
 }
 
 // split sorts the events into a stream for each node. A node's lives follow one another in one stream.
-func (m *merging) split(parts []*Trace, h *Header) {
+func (m *merging) split(parts []*Trace, h *Header) error {
 	byNode := map[protocol.ID]*stream{}
 	parts = slices.Clone(parts)
 	slices.SortStableFunc(parts, func(a, b *Trace) int {
@@ -101,10 +103,34 @@ func (m *merging) split(parts []*Trace, h *Header) {
 		m.add(p, h, byNode)
 	}
 	for _, s := range byNode {
-		s.settle()
 		m.streams = append(m.streams, s)
 	}
 	slices.SortFunc(m.streams, func(a, b *stream) int { return protocol.ByID(a.node, b.node) })
+	for _, s := range m.streams {
+		if err := errors.Join(once(s.events), once(s.outside)); err != nil {
+			return err
+		}
+		s.settle()
+	}
+	return nil
+}
+
+// once says whether a node's events are there once: whether they count up in each life. A life that has the number of
+// an earlier one is no such case, for its events are later.
+func once(events []Event) error {
+	lasts := map[protocol.Incarnation]*Event{}
+	for i := range events {
+		e := &events[i]
+		if e.N == 0 {
+			continue
+		}
+		if last := lasts[e.Inc]; last != nil && e.N <= last.N && e.T <= last.T {
+			return fmt.Errorf("trace: event %d of node %d, life %d, comes after event %d; expected each file once, in the order of writing",
+				e.N, e.Node, e.Inc, last.N)
+		}
+		lasts[e.Inc] = e
+	}
+	return nil
 }
 
 // add takes over the events of one part, with their layers and times as in h.

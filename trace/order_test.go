@@ -3,6 +3,7 @@ package trace_test
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"ciranda.dev/protocol"
@@ -241,6 +242,11 @@ func TestMergeOfContradictions(t *testing.T) {
 	}
 	if _, _, err := trace.Merge(nil); err == nil {
 		t.Error("nothing was merged")
+	}
+	for name, whole := range map[string]*trace.Trace{"a node's": lane(1, 2), "a run's": {Events: lane(1, 2).Events}} {
+		if _, _, err := trace.Merge([]*trace.Trace{whole, whole}); err == nil || !strings.Contains(err.Error(), "expected each file once") {
+			t.Errorf("%s file twice: got %v", name, err)
+		}
 	}
 }
 
