@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ciranda.dev/api"
+	"ciranda.dev/engine/live"
 	"ciranda.dev/trace"
 )
 
@@ -53,7 +54,10 @@ func (n *Node) traceDir() string { return filepath.Join(n.cfg.Dir, "trace") }
 
 func (n *Node) openRecorder() (*recorder, error) {
 	r := &recorder{node: n, feed: api.NewFeed[told](eventsKept)}
-	r.header = trace.Header{Engine: "live", Level: n.cfg.Level, Members: n.group, Node: n.cfg.ID, Inc: n.store.Incarnation(), Clock: "monotonic"}
+	r.header = trace.Header{
+		Version: trace.Version(), Engine: "live", Level: n.cfg.Level, Members: n.group, Node: n.cfg.ID, Inc: n.store.Incarnation(),
+		Clock: "monotonic", Boot: live.Boot(), Zero: Monotonic(), Wall: time.Now().UnixNano(),
+	}
 	stack, err := n.cfg.Spec.Build(n.self())
 	if err != nil {
 		return nil, fmt.Errorf("node: %w", err)
@@ -66,7 +70,7 @@ func (n *Node) openRecorder() (*recorder, error) {
 	return r, r.begin()
 }
 
-// Record implements [trace.Sink].
+// Record implements [trace.Sink]. Times in the stream are the machine's; in a file they count from the life's begin.
 func (r *recorder) Record(e *trace.Event) {
 	entry := told{*e, sentence(r.teller, e)}
 	r.feed.Append(func(uint64) told { return entry })
@@ -75,7 +79,9 @@ func (r *recorder) Record(e *trace.Event) {
 	if r.file == nil {
 		return
 	}
-	r.writer.Record(e)
+	since := *e
+	since.T -= r.header.Zero
+	r.writer.Record(&since)
 	if r.size.n > partSize {
 		r.fail(errors.Join(r.end(), r.begin()))
 	} else if !r.waiting {
@@ -116,6 +122,9 @@ func (r *recorder) begin() error {
 	r.size = &counter{file: file}
 	if r.writer, err = trace.NewWriter(r.size, r.header, trace.WriteOptions{Compress: r.header.Level == trace.Full}); err != nil {
 		return errors.Join(err, file.Close())
+	}
+	if err = r.writer.Flush(); err != nil { // a file without a header is of no use, however early a kill comes
+		return errors.Join(fmt.Errorf("node: the trace: %w", err), file.Close())
 	}
 	r.file = file
 	return r.removeOld()
