@@ -148,7 +148,7 @@ func TestLiarsDoNotStopTheOthers(t *testing.T) {
 				defer stop(t, start(t, c))
 			}
 			one := dial(t, configs[0].GRPC)
-			await(t, one, "a leader", leader(2))
+			await(t, one, "a leader", func(s *cirandav1.StatusResponse) bool { return s.GetLeader() != 0 })
 			inside, absurd := lies(t, spec)
 			for i, a := range absurd {
 				if i%8 != 0 && i < len(absurd)-5 {
@@ -167,7 +167,7 @@ func TestLiarsDoNotStopTheOthers(t *testing.T) {
 				l.close()
 			}
 			honest := func(s *cirandav1.StatusResponse) bool {
-				return s.GetLeader() == 2 && s.GetNodes()[2].GetState() == cirandav1.NodeState_NODE_STATE_DOWN
+				return s.GetLeader() != 0 && s.GetLeader() != 3 && s.GetNodes()[2].GetState() == cirandav1.NodeState_NODE_STATE_DOWN
 			}
 			s := await(t, one, "the honest ones agree", honest)
 			for _, n := range s.GetNodes()[:2] {
