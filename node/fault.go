@@ -209,10 +209,14 @@ func (n naming) slow(k *cirandav1.Fault_Slow) (disturbance, error) {
 	if step == 0 {
 		what = ""
 	}
-	return n.at("fault.slow.nodes", k.GetNodes(), "each step", what, func(ctx context.Context, m Member) error {
+	d, err := n.at("fault.slow.nodes", k.GetNodes(), "each step", what, func(ctx context.Context, m Member) error {
 		_, err := m.Client.Node.SetSlow(ctx, &cirandav1.SetSlowRequest{StepMs: k.GetStepMs()})
 		return err
 	})
+	if step == 0 {
+		d.text += "takes what it takes"
+	}
+	return d, err
 }
 
 func (n naming) clock(k *cirandav1.Fault_Clock) (disturbance, error) {
