@@ -72,7 +72,11 @@ func (s *Supervisor) awaitAnswer(ctx context.Context, slot *slot, p *process, c 
 	case err == nil:
 		return answer, nil
 	case p.gone():
-		return nil, api.Failed(hint, "node %d did not start: %s", slot.id, s.lastWords(slot.id, p))
+		why := s.lastWords(slot.id, p)
+		if strings.HasPrefix(why, "disk: ") {
+			hint = fmt.Sprintf("up --fresh, or ciranda fault replace %d while the others run, begins with an empty disk", slot.id)
+		}
+		return nil, api.Failed(hint, "node %d did not start: %s", slot.id, why)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, api.Failed(hint, "node %d has not answered in %s", slot.id, startTime)
 	default:
