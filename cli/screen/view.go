@@ -162,7 +162,7 @@ func (m model) outcome() string {
 
 // help says what keys do, and to which node.
 func (m model) help() []string {
-	whom, those := "the leader", "all that are down or paused"
+	whom, those := "the leader", "all down or paused"
 	if m.chosen != 0 {
 		whom = fmt.Sprintf("node %d", m.chosen)
 		those = whom
