@@ -9,6 +9,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"ciranda.dev/api"
+	"ciranda.dev/trace"
 )
 
 // Exit statuses.
@@ -36,7 +38,7 @@ const (
 func New() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ciranda",
-		Short: "A laboratory for distributed systems",
+		Short: "A laboratory for distributed systems", Version: cmp.Or(trace.Version(), "unknown"),
 		Long: "Ciranda runs the classical protocols of distributed systems on real processes and in a simulator,\n" +
 			"lets you watch them, break them, and find out why they break.",
 		Example:       "  ciranda up            # five processes elect a leader; keys break things\n  ciranda status        # in another terminal: who leads?",

@@ -20,7 +20,7 @@ func newDiagram() *cobra.Command {
 	var o diagram.Options
 	var out, nodes string
 	cmd := &cobra.Command{
-		Use:   "diagram TRACE",
+		Use:   "diagram TRACE...",
 		Short: "Draw a trace as a space-time diagram",
 		Long: "Diagram draws a trace as a picture in SVG, for a slide: a lane for each node, arrows for messages, who leads\n" +
 			"when, crashes, pauses, partitions. Heartbeats that tell nothing new are left out. If the trace violates what\n" +

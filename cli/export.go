@@ -15,7 +15,7 @@ func newExport() *cobra.Command {
 	var kind, out string
 	var all, lives bool
 	cmd := &cobra.Command{
-		Use:   "export TRACE",
+		Use:   "export TRACE...",
 		Short: "Write a trace in another tool's format",
 		Long: "Export writes traces for ShiViz, with the vector stamps that it needs. Several traces become several executions.\n" +
 			"Timers and heartbeats are left out unless --all is given; order passes through them all the same.\n" +

@@ -17,10 +17,9 @@ import (
 
 func newFault() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "fault",
-		Short: "Break things, and heal them",
-		Long: "Fault disturbs a running cluster. NODES are numbers such as 3 or 1,2, or all, leader, or last (killed).\n" +
-			"A LINK is one direction: 1->5 (in quotes, for the shell), 1,2->5, or all.",
+		Use:     "fault",
+		Short:   "Break things, and heal them",
+		Long:    "Fault disturbs a running cluster.\n" + aboutNodes + "\n" + aboutLinks,
 		Example: "  ciranda fault kill leader\n  ciranda fault partition 1,2/3,4,5\n  ciranda fault heal",
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -33,6 +32,24 @@ func newFault() *cobra.Command {
 	}
 	cmd.AddCommand(newHeal())
 	return cmd
+}
+
+// What the arguments of faults mean.
+const (
+	aboutNodes = "NODES are numbers such as 3 or 1,2, or all, leader, or last (killed)."
+	aboutLinks = "A LINK is one direction: 1->5 (in quotes, for the shell), 1,2->5, or all."
+)
+
+// long explains the arguments of a fault.
+func long(use, short string) string {
+	text := short + "."
+	if strings.Contains(use, "NODES") {
+		text += "\n" + aboutNodes
+	}
+	if strings.Contains(use, "LINK") {
+		text += "\n" + aboutLinks
+	}
+	return text
 }
 
 // A processFault acts on the processes of nodes.
@@ -67,7 +84,7 @@ var processFaults = []processFault{
 func (p processFault) command() *cobra.Command {
 	var t target
 	cmd := &cobra.Command{
-		Use: p.name + " NODES", Short: p.short, Example: "  ciranda fault " + p.name + " 3",
+		Use: p.name + " NODES", Short: p.short, Long: long("NODES", p.short), Example: "  ciranda fault " + p.name + " 3",
 		Args: arguments(1, 1, "nodes such as 3, 1,2, leader, last or all"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(cmd.Context(), func(ctx context.Context, c *api.Client) error {
@@ -75,12 +92,20 @@ func (p processFault) command() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return show(cmd, actJSON{p.done, nodes}, func(w io.Writer) { fmt.Fprintf(w, "%s node %s\n", p.done, numbers(nodes)) })
+				return show(cmd, actJSON{p.done, nodes}, func(w io.Writer) { fmt.Fprintf(w, "%s %s\n", p.done, numbered(nodes)) })
 			})
 		},
 	}
 	t.flags(cmd)
 	return cmd
+}
+
+// numbered names nodes for people.
+func numbered(nodes []uint32) string {
+	if len(nodes) == 1 {
+		return "node " + numbers(nodes)
+	}
+	return "nodes " + numbers(nodes)
 }
 
 // actJSON is the object of fault kill, pause, resume, restart and replace with -o json.
@@ -98,7 +123,7 @@ type networkFault struct {
 }
 
 var networkFaults = []networkFault{
-	{"partition SIDES", "Cut all links between sides", "1,2/3,4,5", 1, 1, "the sides, such as 1,2/3,4,5", readPartition},
+	{"partition SIDES", "Cut all links between sides, such as 1,2/3,4,5", "1,2/3,4,5", 1, 1, "the sides, such as 1,2/3,4,5", readPartition},
 	{"isolate NODES", "Cut all links of nodes", "leader", 1, 1, "nodes such as 3 or leader", readIsolate},
 	{"cut LINK", "Stop one direction", `"1->5"`, 1, 2, `a link, such as "1->5"`, readCut},
 	{"delay [LINK] TIME", "Make messages slow: 5ms, 1ms..20ms, or \"exp 5ms\"", `"1->5" 50ms..200ms`, 1, 2, "perhaps a link, and a time", readDelay},
@@ -114,7 +139,7 @@ func (f networkFault) command() *cobra.Command {
 	var t target
 	name, _, _ := strings.Cut(f.use, " ")
 	cmd := &cobra.Command{
-		Use: f.use, Short: f.short, Example: "  ciranda fault " + name + " " + f.example,
+		Use: f.use, Short: f.short, Long: long(f.use, f.short), Example: "  ciranda fault " + name + " " + f.example,
 		Args: arguments(f.least, f.most, f.expected),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			fault, err := f.read(args)

@@ -15,7 +15,7 @@ import (
 func newReplay() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
-		Use:   "replay TRACE",
+		Use:   "replay TRACE...",
 		Short: "Go through a trace, forwards and backwards",
 		Long: "Replay shows a trace on the terminal, event by event: what happens, and what every node knows and does at that\n" +
 			"moment. Of a simulated run it also shows the whole state of each node's layers, for the run is done again.\n" +

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -100,9 +101,17 @@ func openScenario(name string) (*scenario.Scenario, error) {
 	}
 	s, err := scenario.Parse(name, data)
 	if err != nil {
-		return nil, mistake{err.Error(), "docs/scenarios.md describes the file"}
+		return nil, mistake{err.Error(), cmp.Or(adviceOf(err), "docs/scenarios.md describes the file")}
 	}
 	return s, nil
+}
+
+// adviceOf is what a mistake in a scenario says should be done about it; empty if nothing.
+func adviceOf(err error) string {
+	if m := (*scenario.Mistake)(nil); errors.As(err, &m) {
+		return m.Hint()
+	}
+	return ""
 }
 
 func isMistake(err error) bool {
