@@ -1,6 +1,7 @@
 package check
 
 import (
+	"ciranda.dev/app/bank"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector"
 	"ciranda.dev/protocol/election"
@@ -27,6 +28,11 @@ func init() {
 	decode[election.Elected]()
 	decode[election.SteppedDown]()
 	decode[election.Granted]()
+	decode[bank.Opened]()
+	decode[bank.Debited]()
+	decode[bank.Credited]()
+	decode[bank.Settled]()
+	decoders[protocol.Reply{}.Kind()] = readReply
 }
 
 // typed gives an event whose Data has its type, whether it was recorded in this process or read from a file. What no

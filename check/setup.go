@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,6 +43,7 @@ type Setup struct {
 	Delay     time.Duration // the longest that a message takes once the network is calm; zero means 10 ms
 	Election  *Election     // nil if none runs
 	Detector  *Detector     // nil if none runs
+	Bank      *Bank         // nil if none runs
 }
 
 // An Election is what properties must know of the one that runs.
@@ -61,6 +63,12 @@ type Detector struct {
 	Neighbours int           // how many nodes each one watches on a ring; zero means all
 }
 
+// A Bank is what properties must know of the one that runs.
+type Bank struct {
+	Balance int64         // of each account at first; zero means 100
+	Resend  time.Duration // after which a transfer is sent again; zero means 500 ms
+}
+
 func (s *Setup) withDefaults() *Setup {
 	c := *s
 	if c.Tolerance == 0 {
@@ -68,6 +76,10 @@ func (s *Setup) withDefaults() *Setup {
 	}
 	if c.Delay == 0 {
 		c.Delay = 10 * time.Millisecond
+	}
+	if c.Bank != nil {
+		b := Bank{cmp.Or(c.Bank.Balance, 100), cmp.Or(c.Bank.Resend, 500*time.Millisecond)}
+		c.Bank = &b
 	}
 	return &c
 }
@@ -142,6 +154,9 @@ func (s *Setup) resetBound() time.Duration {
 	}
 	return s.timeout()
 }
+
+// bankBound is within what a transfer is applied once the network is calm.
+func (s *Setup) bankBound() time.Duration { return wholeSeconds(10 * s.Bank.Resend) }
 
 // Params are the parameters of a property, by name. One that is absent has its default.
 type Params map[string]time.Duration

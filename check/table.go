@@ -32,7 +32,7 @@ type Param struct {
 const MaxParam = time.Hour
 
 // Needs is what a property needs of a cluster.
-type Needs uint8
+type Needs uint16
 
 // The needs. A set of them is their sum.
 const (
@@ -43,6 +43,7 @@ const (
 	NeedsQuorum         // an election with the option quorum
 	NeedsDetector
 	NeedsTimeout // a detector with timers
+	NeedsBank
 )
 
 var within = Param{Name: "within", Doc: "the time allowed from the moment of calm; default 2T + 2s, rounded up to whole seconds",
@@ -51,6 +52,10 @@ var within = Param{Name: "within", Doc: "the time allowed from the moment of cal
 var detectedWithin = Param{Name: "within",
 	Doc:   "the time allowed from the moment of calm; default T + η + 2Δ (on a ring 2T + 21η + 4Δ), rounded up to whole seconds",
 	value: (*Setup).detectionBound}
+
+var appliedWithin = Param{Name: "within",
+	Doc:   "the time allowed from the debit or the moment of calm; default ten times the bank's resend interval, rounded up to whole seconds",
+	value: (*Setup).bankBound}
 
 // Properties are all there are, in the order in which reports show them.
 var Properties = []Spec{
@@ -127,6 +132,29 @@ var Properties = []Spec{
 	{Name: "majority-granted", Level: trace.Protocol, Basis: Order, Needs: NeedsElection | NeedsQuorum,
 		Doc:   "who leads was granted its counter by a majority of the configured nodes, and nobody grants one counter to two",
 		build: func(b base, v []time.Duration) Property { return &majorityGranted{base: b} }},
+	{Name: "no-overdraft", Level: trace.Protocol, Basis: Order, Needs: NeedsBank,
+		Doc:   "no account has a balance below zero",
+		build: func(b base, v []time.Duration) Property { return &noOverdraft{base: b} }},
+	{Name: "applied-once", Level: trace.Protocol, Basis: Order, Needs: NeedsBank,
+		Doc:   "no transfer is applied twice, over all lives of all nodes",
+		build: func(b base, v []time.Duration) Property { return &appliedOnce{base: b} }},
+	{Name: "applied-after-debit", Level: trace.Protocol, Basis: Order, Needs: NeedsBank,
+		Doc:   "a transfer that is applied was debited before, with the same amount and receiver",
+		build: func(b base, v []time.Duration) Property { return &appliedAfterDebit{base: b} }},
+	{Name: "request-once", Level: trace.Protocol, Basis: Order, Needs: NeedsBank,
+		Doc:   "a client's request is debited once, however often it is made",
+		build: func(b base, v []time.Duration) Property { return &requestOnce{base: b} }},
+	{Name: "debits-applied", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsBank, Params: []Param{appliedWithin},
+		Doc:   "what was debited is applied in time, if both nodes run",
+		build: func(b base, v []time.Duration) Property { return &arrival{base: b, within: int64(v[0])} }},
+	{Name: "none-acknowledged-lost", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsBank, Params: []Param{appliedWithin},
+		Doc: "a transfer of which a client was told that it is done is applied in time, if both nodes run",
+		build: func(b base, v []time.Duration) Property {
+			return &arrival{base: b, within: int64(v[0]), acknowledged: true}
+		}},
+	{Name: "money-conserved", Level: trace.Protocol, Basis: Order, Needs: NeedsBank,
+		Doc:   "in every consistent cut that is drawn, and at the end, all money is in accounts or on its way",
+		build: func(b base, v []time.Duration) Property { return &moneyConserved{base: b} }},
 }
 
 // Lookup finds a property by its name; nil if there is none.
@@ -166,6 +194,8 @@ func (s *Spec) Refuses(setup Setup) error {
 		expected = "an election with the option quorum"
 	case s.Needs&NeedsDetector != 0 && d == nil:
 		expected = "a cluster with a failure detector"
+	case s.Needs&NeedsBank != 0 && setup.Bank == nil:
+		expected = "a cluster with a bank"
 	default:
 		return nil
 	}
