@@ -13,6 +13,8 @@ const ceiling = 1 << 62
 
 // An account is what a node stores.
 type account struct {
+	overdraws bool `layer:"const"` // the mistake M10
+
 	balance int64
 	next    uint64 // the number of the next transfer
 	peers   []peer // ascending
@@ -67,7 +69,7 @@ const (
 func (a *account) do(op operation, remember int) error {
 	switch op.kind {
 	case debit:
-		if op.number != a.next || op.amount < 1 || op.amount > a.balance {
+		if op.number != a.next || op.amount < 1 || op.amount > a.balance && !a.overdraws {
 			return fmt.Errorf("a debit of %d as number %d, of a balance of %d and with %d as the next number",
 				op.amount, op.number, a.balance, a.next)
 		}

@@ -103,7 +103,7 @@ func accounts(group []protocol.ID) string {
 // impossible says why a transfer cannot be made now; empty if it can.
 func (b *Bank) impossible(t Transfer) string {
 	switch {
-	case t.Amount > b.account.balance:
+	case t.Amount > b.account.balance && !b.account.overdraws:
 		return fmt.Sprintf("amount: found %d; expected at most the balance, %d", t.Amount, b.account.balance)
 	case len(b.account.peer(t.To).window) >= b.opts.Window:
 		return fmt.Sprintf("to: node %d has not confirmed the oldest of %d transfers; expected fewer under way", t.To, b.opts.Window)
@@ -138,6 +138,9 @@ func (b *Bank) debit(op operation, o *protocol.Out) {
 	}
 	p := b.account.peer(op.peer)
 	p.window[len(p.window)-1].fresh = true
+	if b.opts.Mistake == M11 {
+		o.Ungate()
+	}
 	o.Send(op.peer, Pay{op.number, op.amount, p.low()})
 	b.arm(o)
 	if b.opts.Mistake == M3 {

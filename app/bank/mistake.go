@@ -18,5 +18,8 @@ const (
 	M8 // does not store its answers to requests
 	M9 // answers a request before the debit is durable
 
-	lastMistake = M9
+	M10 // lets a balance fall below zero
+	M11 // sends a transfer before the debit is durable
+
+	lastMistake = M11
 )

@@ -20,7 +20,7 @@ const (
 )
 
 // leastLog is how many bytes of operations there may be at least before the account is written anew.
-const leastLog = 4096
+const leastLog = 512
 
 // A log is where the next record goes.
 type log struct {
@@ -122,9 +122,8 @@ func appendText(b []byte, text string) []byte {
 
 func appendAccount(b []byte, serial uint64, a *account) []byte {
 	b = append(b, version, byte(checkpoint))
-	for _, n := range []uint64{serial, uint64(a.balance), a.next, uint64(len(a.peers))} {
-		b = binary.AppendUvarint(b, n)
-	}
+	b = binary.AppendVarint(binary.AppendUvarint(b, serial), a.balance)
+	b = binary.AppendUvarint(binary.AppendUvarint(b, a.next), uint64(len(a.peers)))
 	for i := range a.peers {
 		b = appendPeer(b, &a.peers[i])
 	}
@@ -172,7 +171,7 @@ func readAccount(record []byte, a *account) (serial uint64, err error) {
 	r := open(record)
 	r.byte("an account", byte(checkpoint), byte(checkpoint))
 	serial = r.number("the number of a record")
-	a.balance, a.next = r.amount(), r.number("a transfer")
+	a.balance, a.next = r.balance(a.overdraws), r.number("a transfer")
 	a.peers = make([]peer, 0, r.count("nodes"))
 	last := protocol.None
 	for range cap(a.peers) {
@@ -304,6 +303,16 @@ func (r *reader) below(limit uint64, what string) uint64 {
 func (r *reader) number(what string) uint64 { return r.below(ceiling, what) }
 
 func (r *reader) amount() int64 { return int64(r.below(ceiling, "an amount")) }
+
+func (r *reader) balance(below bool) int64 {
+	v, n := binary.Varint(r.b)
+	if r.err != nil || n <= 0 || v >= ceiling || v < 0 && !below {
+		r.fail("no number from 0 below "+strconv.FormatUint(ceiling, 10), "a balance")
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
 
 func (r *reader) node() protocol.ID { return protocol.ID(r.below(1<<16, "a node")) }
 
