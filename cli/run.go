@@ -73,6 +73,9 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 		return mistake{fmt.Sprintf("found --runs %d; expected a number above 0", f.campaign.Runs), ""}
 	}
 	s, err := openScenario(args[0])
+	if err == nil && f.trace != "" {
+		err = writable(f.trace) // rather now than after all the runs
+	}
 	if err != nil {
 		return err
 	}
@@ -165,7 +168,14 @@ func (f *runFlags) keep(cmd *cobra.Command, s *scenario.Scenario, r *scenario.Re
 		return nil
 	}
 	if f.shrink || r.Verdict == scenario.Violated {
-		return f.keepShort(cmd, s, r, path)
+		err := f.keepShort(cmd, s, r, path)
+		if !errors.Is(err, scenario.ErrNothing) {
+			return err
+		}
+		fmt.Fprintln(cmd.ErrOrStderr(), "ciranda: there is no violation to shrink")
+	}
+	if path == "" {
+		return nil
 	}
 	level := trace.Protocol
 	if f.full {
@@ -178,9 +188,6 @@ func (f *runFlags) keep(cmd *cobra.Command, s *scenario.Scenario, r *scenario.Re
 
 func (f *runFlags) keepShort(cmd *cobra.Command, s *scenario.Scenario, r *scenario.Report, path string) error {
 	short, err := s.Shrink(cmd.Context(), *r.Seed)
-	if errors.Is(err, scenario.ErrNothing) {
-		return mistake{"there is no violation to shrink", "leave --shrink out"}
-	}
 	if err != nil {
 		return err
 	}
