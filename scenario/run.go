@@ -9,6 +9,7 @@ import (
 	"ciranda.dev/check"
 	"ciranda.dev/engine/network"
 	"ciranda.dev/engine/sim"
+	"ciranda.dev/engine/wire"
 	"ciranda.dev/engine/world"
 	"ciranda.dev/protocol"
 	"ciranda.dev/stacks"
@@ -131,6 +132,11 @@ func (s *Scenario) run(ctx context.Context, seed uint64, r recording) (outcome, 
 		slow: map[protocol.ID]bool{}, stalls: map[protocol.ID]time.Duration{}}
 	suite := check.NewSuite(properties...)
 	cfg := s.config(ctx, seed, r, &tee{p.cast.view, suite, r.sink})
+	if r.twice {
+		if cfg.World.Codec, err = s.codec(cfg.World); err != nil {
+			return outcome{}, err
+		}
+	}
 	cfg.Script = []sim.Action{{Do: p.start}}
 	engine, err := sim.New(cfg)
 	if err != nil {
@@ -152,6 +158,15 @@ func (s *Scenario) config(ctx context.Context, seed uint64, r recording, sink tr
 	c.DiskLimit = s.Spec(Sim).Filled().Profile.Timeout
 	c.Halt = func() bool { return ctx.Err() != nil }
 	return c
+}
+
+// codec is how the messages of the scenario's nodes would travel over a wire.
+func (s *Scenario) codec(w world.Config) (*wire.Codec, error) {
+	stack, err := w.Build(protocol.Self{ID: 1, Incarnation: 1, Group: []protocol.ID{1}})
+	if err != nil {
+		return nil, err
+	}
+	return wire.New(stack.Traits())
 }
 
 // A tee hands events to all who want them.
