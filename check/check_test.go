@@ -10,6 +10,7 @@ import (
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector"
 	"ciranda.dev/protocol/election"
+	"ciranda.dev/protocol/link"
 	"ciranda.dev/trace"
 	"github.com/cockroachdb/datadriven"
 )
@@ -88,7 +89,7 @@ func eventText(e *trace.Event) string {
 // parseProperty reads the command: the property's name, its parameters, and what differs from a cluster of three
 // nodes with a heartbeat detector and Bully in the simulator.
 func parseProperty(d *datadriven.TestData) (Property, error) {
-	setup := Setup{Level: trace.Full, Election: &Election{}, Detector: &Detector{
+	setup := Setup{Level: trace.Full, Link: true, Election: &Election{}, Detector: &Detector{
 		Interval: 100 * time.Millisecond, Timeout: 350 * time.Millisecond, Verify: 30 * time.Millisecond}}
 	params, n := Params{}, 3
 	for _, a := range d.CmdArgs {
@@ -115,6 +116,8 @@ func parseProperty(d *datadriven.TestData) (Property, error) {
 			setup.Election = nil
 		case "no-detector":
 			setup.Detector = nil
+		case "no-link":
+			setup.Link = false
 		case "protocol":
 			setup.Level = trace.Protocol
 		case "host":
@@ -253,6 +256,18 @@ func describe(e *trace.Event, words []string) error {
 	case "hint":
 		id, inc := parseLife(arg(1))
 		e.Kind, e.Data = trace.Noted, detector.Hint{Node: id, Incarnation: inc}
+	case "carry": // addressee#life mark
+		id, inc := parseLife(arg(1))
+		e.Kind, e.Data = trace.Noted, link.Sent{To: id, Incarnation: inc, Mark: uint32(num(2))}
+	case "open": // addressee#life
+		id, inc := parseLife(arg(1))
+		e.Kind, e.Data = trace.Noted, link.Opened{Node: id, Incarnation: inc}
+	case "deliver": // sender#life mark
+		id, inc := parseLife(arg(1))
+		e.Kind, e.Data = trace.Noted, link.Delivered{From: id, Incarnation: inc, Mark: uint32(num(2))}
+	case "eject": // node#life
+		id, inc := parseLife(arg(1))
+		told(link.Ejected{Node: id, Incarnation: inc, Why: link.Backlogged})
 	case "send": // addressee#life layer
 		e.Kind, e.Layer = trace.Send, uint8(num(2))
 		e.Peer, e.PeerInc = parseLife(arg(1))

@@ -43,6 +43,7 @@ type Setup struct {
 	Delay     time.Duration // the longest that a message takes once the network is calm; zero means 10 ms
 	Election  *Election     // nil if none runs
 	Detector  *Detector     // nil if none runs
+	Link      bool          // a link layer runs that notes what it carries (link.Options.Trace)
 	Bank      *Bank         // nil if none runs
 }
 

@@ -44,6 +44,7 @@ const (
 	NeedsDetector
 	NeedsTimeout // a detector with timers
 	NeedsBank
+	NeedsLink // a link layer that notes what it carries
 )
 
 var within = Param{Name: "within", Doc: "the time allowed from the moment of calm; default 2T + 2s, rounded up to whole seconds",
@@ -52,6 +53,9 @@ var within = Param{Name: "within", Doc: "the time allowed from the moment of cal
 var detectedWithin = Param{Name: "within",
 	Doc:   "the time allowed from the moment of calm; default T + η + 2Δ (on a ring 2T + 21η + 4Δ), rounded up to whole seconds",
 	value: (*Setup).detectionBound}
+
+var linkWithin = Param{Name: "within", Doc: "the time allowed from the sending, or from the moment of calm if that is later; default 3s",
+	value: func(*Setup) time.Duration { return 3 * time.Second }}
 
 var appliedWithin = Param{Name: "within",
 	Doc:   "the time allowed from the debit or the moment of calm; default ten times the bank's resend interval, rounded up to whole seconds",
@@ -132,6 +136,12 @@ var Properties = []Spec{
 	{Name: "majority-granted", Level: trace.Protocol, Basis: Order, Needs: NeedsElection | NeedsQuorum,
 		Doc:   "who leads was granted its counter by a majority of the configured nodes, and nobody grants one counter to two",
 		build: func(b base, v []time.Duration) Property { return &majorityGranted{base: b} }},
+	{Name: "link-order", Level: trace.Protocol, Basis: Order, Needs: NeedsLink,
+		Doc:   "what a life delivers of a link is the beginning of what the other life sent to it, in the same order",
+		build: func(b base, v []time.Duration) Property { return &linkOrder{base: b} }},
+	{Name: "link-delivers", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsLink, Params: []Param{linkWithin},
+		Doc:   "once it is calm, what a living node sent to a living life over a link is delivered in time, unless one ejected the other",
+		build: func(b base, v []time.Duration) Property { return &linkDelivers{base: b, within: int64(v[0])} }},
 	{Name: "no-overdraft", Level: trace.Protocol, Basis: Order, Needs: NeedsBank,
 		Doc:   "no account has a balance below zero",
 		build: func(b base, v []time.Duration) Property { return &noOverdraft{base: b} }},
@@ -196,6 +206,8 @@ func (s *Spec) Refuses(setup Setup) error {
 		expected = "a cluster with a failure detector"
 	case s.Needs&NeedsBank != 0 && setup.Bank == nil:
 		expected = "a cluster with a bank"
+	case s.Needs&NeedsLink != 0 && !setup.Link:
+		expected = "a cluster with a link layer that notes what it carries"
 	default:
 		return nil
 	}
