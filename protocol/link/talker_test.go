@@ -1,6 +1,7 @@
 package link_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ type talker struct {
 	Name    string            `layer:"const"`
 	Needs   protocol.Property `layer:"const"`
 	polite  bool              `layer:"const"` // it says nothing to nodes to which the link is full
+	stores  bool              `layer:"const"` // it makes its words durable, and that it heard one
 	blocked []protocol.ID     // those nodes
 	said    uint64            // words
 }
@@ -63,7 +65,15 @@ func (t *talker) Request(r any, o *protocol.Out) bool {
 
 func (t *talker) say(to protocol.ID, text string, o *protocol.Out) {
 	t.said++
+	t.store(o)
 	o.Send(to, Word{text})
+}
+
+// store makes what follows wait for the disk.
+func (t *talker) store(o *protocol.Out) {
+	if t.stores {
+		o.Persist("said", binary.AppendUvarint(nil, t.said))
+	}
 }
 
 // Indicate listens for links that are full.
@@ -79,6 +89,7 @@ func (t *talker) Indicate(e protocol.Event, _ *protocol.Out) bool {
 
 func (t *talker) Receive(from protocol.ID, m protocol.Message, o *protocol.Out) {
 	w := m.(Word)
+	t.store(o)
 	o.Indicate(Heard{t.Name, from, o.SenderIncarnation(), w.Text})
 	if w.Text == "question" {
 		t.say(from, "answer", o)
