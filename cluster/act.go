@@ -268,8 +268,9 @@ func (s *Supervisor) logPath(id protocol.ID) string { return logPath(s.dir, id) 
 // patience is how long an act on several nodes may take in all.
 const patience = 2 * startTime
 
-// act does something to each node that the words of a request stand for, one after the other.
-func (s *Supervisor) act(ctx context.Context, text string, do func(context.Context, *slot) error) ([]uint32, error) {
+// act does something to each node that the words of a request stand for, one after the other. Nodes in a state that does
+// not fit are passed over, unless that leaves none: then do says why.
+func (s *Supervisor) act(ctx context.Context, text string, fits func(cirandav1.NodeState) bool, do func(context.Context, *slot) error) ([]uint32, error) {
 	if text == "" {
 		return nil, api.Wrong("nodes", "no node was named; expected numbers, leader, last or all")
 	}
@@ -282,7 +283,7 @@ func (s *Supervisor) act(ctx context.Context, text string, do func(context.Conte
 	s.acting.Lock()
 	defer s.acting.Unlock()
 	var done []uint32
-	for _, id := range ids {
+	for _, id := range s.fitting(ids, fits) {
 		if err := do(ctx, s.slots[id-1]); err != nil {
 			return done, err
 		}
@@ -291,27 +292,44 @@ func (s *Supervisor) act(ctx context.Context, text string, do func(context.Conte
 	return done, nil
 }
 
+// fitting are the nodes in a state that fits, or all of them if there is none.
+func (s *Supervisor) fitting(ids []protocol.ID, fits func(cirandav1.NodeState) bool) []protocol.ID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fit := slices.DeleteFunc(slices.Clone(ids), func(id protocol.ID) bool { return !fits(s.slots[id-1].state) })
+	if len(fit) == 0 {
+		return ids
+	}
+	return fit
+}
+
+// The states that fit acts.
+func isUp(s cirandav1.NodeState) bool     { return s == cirandav1.NodeState_NODE_STATE_UP }
+func isPaused(s cirandav1.NodeState) bool { return s == cirandav1.NodeState_NODE_STATE_PAUSED }
+func isAlive(s cirandav1.NodeState) bool  { return isUp(s) || isPaused(s) }
+func isAny(cirandav1.NodeState) bool      { return true }
+
 // Kill ends processes without notice.
 func (s *Supervisor) Kill(ctx context.Context, r *cirandav1.KillRequest) (*cirandav1.KillResponse, error) {
-	ids, err := s.act(ctx, r.GetNodes(), func(_ context.Context, slot *slot) error { return s.kill(slot) })
+	ids, err := s.act(ctx, r.GetNodes(), isAlive, func(_ context.Context, slot *slot) error { return s.kill(slot) })
 	return &cirandav1.KillResponse{Nodes: ids}, err
 }
 
 // Pause makes nodes stand still.
 func (s *Supervisor) Pause(ctx context.Context, r *cirandav1.PauseRequest) (*cirandav1.PauseResponse, error) {
-	ids, err := s.act(ctx, r.GetNodes(), s.pause)
+	ids, err := s.act(ctx, r.GetNodes(), isUp, s.pause)
 	return &cirandav1.PauseResponse{Nodes: ids, Frozen: !canPause}, err
 }
 
 // Resume lets paused nodes go on.
 func (s *Supervisor) Resume(ctx context.Context, r *cirandav1.ResumeRequest) (*cirandav1.ResumeResponse, error) {
-	ids, err := s.act(ctx, r.GetNodes(), s.resume)
+	ids, err := s.act(ctx, r.GetNodes(), isPaused, s.resume)
 	return &cirandav1.ResumeResponse{Nodes: ids}, err
 }
 
 // Restart stops nodes that are up, and starts all that are named.
 func (s *Supervisor) Restart(ctx context.Context, r *cirandav1.RestartRequest) (*cirandav1.RestartResponse, error) {
-	ids, err := s.act(ctx, r.GetNodes(), func(ctx context.Context, slot *slot) error {
+	ids, err := s.act(ctx, r.GetNodes(), isAny, func(ctx context.Context, slot *slot) error {
 		if err := s.stop(slot); err != nil {
 			return err
 		}
