@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
 
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
@@ -89,6 +90,10 @@ func (p processFault) command() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(cmd.Context(), func(ctx context.Context, c *api.Client) error {
 				nodes, err := p.do(ctx, c, args[0])
+				if code(err) == codes.Unimplemented {
+					return &api.Error{Code: codes.FailedPrecondition, Text: "a node does not act on processes; its supervisor does",
+						Hint: "give --addr the gRPC port of the supervisor, or --name instead of --addr"}
+				}
 				if err != nil {
 					return err
 				}
