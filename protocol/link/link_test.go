@@ -174,3 +174,19 @@ func TestLongQueues(t *testing.T) {
 		t.Errorf("the state takes %d bytes when all is over", size)
 	}
 }
+
+// A node that nobody answers comes back to the same states: a search of them ends.
+func TestWaitingInVainIsOneState(t *testing.T) {
+	for _, patience := range []time.Duration{0, 10 * time.Second} {
+		s, o := one(t, link.Options{Patience: patience})
+		s.Call(protocol.Call{Body: Say{Talker: "talk", To: 2, Text: "x"}}, protocol.Inputs{}, o)
+		states := map[string]bool{}
+		for range 100 {
+			s.Expire(0, protocol.Timer{Arg: 2}, protocol.Inputs{}, o)
+			states[string(s.AppendState(nil))] = true
+		}
+		if len(states) > 20 {
+			t.Errorf("patience %v: %d states", patience, len(states))
+		}
+	}
+}

@@ -22,7 +22,7 @@ type peer struct {
 	bytes   int           // of all in the queue
 	full    bool          // the layers above were told so
 	wait    time.Duration // until the oldest is sent again
-	waited  time.Duration // since the last acknowledgement that moved on
+	waited  time.Duration // since the last acknowledgement that moved on, up to Patience
 	recover uint64        // what had been sent when it last was sent again
 
 	// From the peer.

@@ -122,8 +122,8 @@ func (l *Link) vacate(p *peer, bytes int, o *protocol.Out) {
 
 // resend handles a wait that was in vain.
 func (l *Link) resend(p *peer, o *protocol.Out) {
-	p.waited += p.wait
-	if p.full && l.opts.Patience > 0 && p.waited >= l.opts.Patience {
+	p.waited = min(p.waited+p.wait, l.opts.Patience)
+	if p.full && l.opts.Patience > 0 && p.waited == l.opts.Patience {
 		l.eject(p, Silent, o)
 		return
 	}

@@ -41,7 +41,7 @@ func sizeOfValue(v reflect.Value) int {
 		}
 		return size
 	case reflect.Map:
-		size := word
+		size := word // a sum, whatever the order
 		for it := v.MapRange(); it.Next(); {
 			size += sizeOfValue(it.Key()) + sizeOfValue(it.Value())
 		}
