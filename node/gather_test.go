@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"testing"
 
 	"ciranda.dev/api"
@@ -44,6 +46,38 @@ func TestGather(t *testing.T) {
 	}
 	if err := whole.MendDisk(t.Context(), 1); err != nil || len(whole.faults()) > 0 {
 		t.Errorf("the disk is mended: %v, and %v is left", err, whole.faults())
+	}
+}
+
+// What is at hand is there when it is first asked for, though a node follows the others only from then on.
+func TestWatchAtHand(t *testing.T) {
+	configs := three(t)
+	for _, c := range configs {
+		defer stop(t, start(t, c))
+	}
+	client := dial(t, configs[0].GRPC)
+	await(t, client, "a leader", leader(3))
+	stream, err := client.Cluster.Watch(t.Context(), &cirandav1.WatchRequest{Cursor: api.FromStart, AtHand: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	starts := map[uint32]bool{}
+	for {
+		answer, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range answer.GetEvents() {
+			if e.GetKind() == "start" {
+				starts[e.GetNode()] = true
+			}
+		}
+	}
+	if len(starts) != 3 {
+		t.Errorf("the starts of the nodes %v are at hand, want all three", starts)
 	}
 }
 

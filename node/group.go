@@ -397,9 +397,15 @@ func (g *Group) append(e *cirandav1.Event) {
 	})
 }
 
-// Watch streams the events of all nodes, in the order in which they arrive here.
+// Watch streams the events of all nodes, in the order in which they arrive here. What is at hand is all that the nodes
+// have recorded by now, as far as they answer in time.
 func (g *Group) Watch(ctx context.Context, r *cirandav1.WatchRequest, send func(*cirandav1.WatchResponse) error) error {
 	g.Follow()
+	if r.GetAtHand() {
+		inTime, cancel := context.WithTimeout(ctx, answerTime)
+		_ = g.Gather(inTime) // who does not answer is left out
+		cancel()
+	}
 	return g.feed.Read(ctx, r.GetCursor(), r.GetAtHand(), func(_ uint64, events []*cirandav1.Event, cursor string, lost uint64) error {
 		return send(&cirandav1.WatchResponse{Events: events, Cursor: cursor, Lost: lost})
 	})
