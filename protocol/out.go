@@ -61,6 +61,10 @@ func (o *Out) Forward(to ID, p Packet) {
 	if to == o.stack.self.ID || to == None {
 		panic(fmt.Sprintf("%s: node %d sends %s to node %d", o.stack.name(o.layer), o.stack.self.ID, Name(p.Body), to))
 	}
+	if o.layer == 0 { // it leaves
+		o.effects = append(o.effects, Effect{Kind: Send, Channel: p.Channel, Ungated: o.ungated, To: to, Body: p.Body})
+		return
+	}
 	o.push(event{kind: down, at: int16(o.layer - 1), peer: to, channel: p.Channel, body: p.Body})
 }
 
