@@ -46,17 +46,16 @@ type ElectionOptions struct {
 // Election starts a cluster of its own, measures and ends it.
 func Election(ctx context.Context, o ElectionOptions) (result ElectionResult, err error) {
 	name := fmt.Sprintf("bench-%d", os.Getpid())
+	dir, err := cluster.Dir(name)
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	s, err := cluster.Open(ctx, cluster.Config{Name: name, Shape: o.Shape, Fresh: true})
 	if err != nil {
 		return result, err
 	}
-	defer func() {
-		dir, noDir := cluster.Dir(name)
-		err = errors.Join(err, s.Close(), noDir)
-		if noDir == nil {
-			err = errors.Join(err, os.RemoveAll(dir))
-		}
-	}()
+	defer func() { err = errors.Join(err, s.Close()) }()
 	client, _, err := cluster.Connect(name)
 	if err != nil {
 		return result, err
