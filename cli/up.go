@@ -98,7 +98,7 @@ func (f *upFlags) showCluster(cmd *cobra.Command, s *cluster.Supervisor) error {
 		err = screen.Run(ctx, c)
 	} else {
 		p := printer{out: cmd.OutOrStdout(), notes: cmd.ErrOrStderr(), json: wantsJSON(cmd)}
-		err = watch(ctx, c, &cirandav1.WatchRequest{Cursor: api.FromStart}, p.print)
+		err = p.follow(ctx, c, &cirandav1.WatchRequest{Cursor: api.FromStart})
 	}
 	switch {
 	case interrupted(cmd.Context()), errors.Is(err, screen.ErrInterrupted):

@@ -26,7 +26,7 @@ func newWatch() *cobra.Command {
 		Args:    arguments(0, 0, "none"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p := printer{out: cmd.OutOrStdout(), notes: cmd.ErrOrStderr(), json: wantsJSON(cmd)}
-			return t.with(cmd.Context(), func(ctx context.Context, c *api.Client) error { return watch(ctx, c, r, p.print) })
+			return t.with(cmd.Context(), func(ctx context.Context, c *api.Client) error { return p.follow(ctx, c, r) })
 		},
 	}
 	t.flags(cmd)
@@ -90,6 +90,19 @@ type printer struct {
 	out, notes io.Writer
 	json       bool
 	zero       int64
+}
+
+// follow prints the events behind a cursor: sentences by time, JSON as it arrives.
+func (p *printer) follow(ctx context.Context, c *api.Client, r *cirandav1.WatchRequest) error {
+	if p.json {
+		return watch(ctx, c, r, p.print)
+	}
+	o := ordered{print: p.print, ends: r.GetAtHand()}
+	err := watch(ctx, c, r, o.add)
+	if failed := o.close(); err == nil {
+		err = failed
+	}
+	return err
 }
 
 func (p *printer) print(e *cirandav1.Event) error {
