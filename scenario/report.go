@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -118,7 +119,7 @@ func (p *Property) add(result check.Result, o outcome) {
 	case result.Verdict == check.Holds && o.left == "":
 		p.Held++
 	case p.Why == "":
-		p.Why = result.Why
+		p.Why = cmp.Or(o.left, result.Why) // what was to come of a step cannot come without it
 	}
 }
 

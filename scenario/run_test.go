@@ -70,6 +70,8 @@ func TestVerdicts(t *testing.T) {
 			"the step of line 2, crash leader, never came: there was no leader whom most nodes follow"},
 		"nobody suspects": {"steps: [{when: {suspected: 2}, crash: 1}]\nexpect: [one-leader-per-term]", "unexercised",
 			"the step of line 1, crash 1, never came: nobody suspected 2"},
+		"nobody suspects, and it is never calm": {"steps: [{when: {suspected: 2}, crash: 1}]\nexpect: [leader-agreed]", "unexercised",
+			"the step of line 1, crash 1, never came: nobody suspected 2"},
 		"nobody is elected": {"cluster: {election: bully+quorum}\nsteps: [{at: 1s, partition: [[1,2],[3,4],[5]]}, {at: 4s, crash: 1},\n" +
 			"  {when: elected, crash: 2}]\ncalm: 8s\nexpect: [one-leader-per-term]", "unexercised",
 			"the step of line 3, crash 2, never came: no leader was agreed on"},
