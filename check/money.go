@@ -47,8 +47,8 @@ type cut struct {
 }
 
 const (
-	longestCut  = 60 // events of the bank
-	chanceStart = 3  // one of so many events of the bank begins a cut
+	longestCut  = 30 // events of the bank
+	chanceStart = 2  // one of so many events of the bank begins a cut
 	chanceTurn  = 4  // one of so many turns its node
 )
 
