@@ -12,6 +12,8 @@ import (
 	"ciranda.dev/engine/wire"
 	"ciranda.dev/engine/world"
 	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/detector/heartbeat"
+	"ciranda.dev/protocol/election/bully"
 	"ciranda.dev/trace"
 )
 
@@ -29,6 +31,7 @@ type run struct {
 	opts  bank.Options
 	level trace.Level
 	twice bool
+	over  bool     // a failure detector and an election
 	names []string // the properties that judge it; nil: all of the bank
 }
 
@@ -41,6 +44,9 @@ func (r run) build(self protocol.Self) (*protocol.Stack, error) {
 	r.opts.Resend = 100 * ms
 	if r.seed%3 == 0 {
 		r.opts.Window, r.opts.Remember = 3, 4
+	}
+	if r.over {
+		return protocol.NewStack(self, heartbeat.New(heartbeat.Options{}), bully.New(bully.Options{}), bank.New(r.opts))
 	}
 	return protocol.NewStack(self, bank.New(r.opts))
 }
@@ -88,7 +94,11 @@ func (r run) feed(t testing.TB, sink trace.Sink) {
 	t.Helper()
 	w := world.Config{Nodes: r.size(), Build: r.build, Level: r.level, Sink: sink, Requests: requests, Twice: r.twice}
 	if r.twice {
-		codec, err := wire.New([]protocol.Traits{bank.New(bank.Options{}).Traits()})
+		stack, err := r.build(protocol.Self{ID: 1, Incarnation: 1, Group: []protocol.ID{1, 2}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		codec, err := wire.New(stack.Traits())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,6 +128,7 @@ func turmoil(s *sim.Sim) {
 	s.Plan(sim.Action{At: 10 * ms, Do: disturb})
 	last := make([]int, nodes+1)
 	s.Plan(sim.Action{At: 10 * ms, Do: func(s *sim.Sim) { ask(s, last) }})
+	s.Plan(sim.Action{At: duration, Do: func(*sim.Sim) {}})                             // a run ends when nothing is left to be done
 	for _, at := range []time.Duration{calmAt, calmAt + 500*ms, calmAt + time.Second} { // a crash may be due yet
 		s.Plan(sim.Action{At: at, Do: func(s *sim.Sim) {
 			for _, id := range s.World().Group() {
@@ -217,7 +228,7 @@ func TestTheBankSurvivesTurmoil(t *testing.T) {
 	for seed := range uint64(300) {
 		r := run{seed: seed, names: all, twice: seed%10 == 0}
 		if seed%4 == 0 {
-			r.level, r.names = trace.Protocol, properties
+			r.level, r.names, r.over = trace.Protocol, properties, seed%16 == 0
 		}
 		for _, v := range r.judge(t) {
 			if v.Verdict == check.Violated {

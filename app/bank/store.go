@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strconv"
 
 	"ciranda.dev/protocol"
@@ -123,12 +124,16 @@ func appendText(b []byte, text string) []byte {
 func appendAccount(b []byte, serial uint64, a *account) []byte {
 	b = append(b, version, byte(checkpoint))
 	b = binary.AppendVarint(binary.AppendUvarint(b, serial), a.balance)
-	b = binary.AppendUvarint(binary.AppendUvarint(b, a.next), uint64(len(a.peers)))
-	for i := range a.peers {
-		b = appendPeer(b, &a.peers[i])
+	peers := slices.DeleteFunc(slices.Clone(a.peers), peer.blank)
+	b = binary.AppendUvarint(binary.AppendUvarint(b, a.next), uint64(len(peers)))
+	for i := range peers {
+		b = appendPeer(b, &peers[i])
 	}
 	return seal(appendAnswers(b, &a.answers))
 }
+
+// blank says that nothing is known of a peer.
+func (p peer) blank() bool { return len(p.window) == 0 && p.below == 0 && len(p.also) == 0 }
 
 // appendPeer writes numbers as the distance from the one before.
 func appendPeer(b []byte, p *peer) []byte {
