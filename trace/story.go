@@ -70,6 +70,9 @@ func (t *Teller) told(e *Event) (sentence string, known bool) {
 	case election.SteppedDown{}.Kind():
 		d, ok := DataOf[election.SteppedDown](e)
 		return fmt.Sprintf("node %d leads no longer%s", e.Node, because(resignations, d.Why)), ok
+	case protocol.Reply{}.Kind():
+		d, ok := DataOf[protocol.Reply](e)
+		return fmt.Sprintf("node %d answers request %d: %s", e.Node, d.ID, DataText(d.Body)), ok
 	case election.Granted{}.Kind():
 		d, ok := DataOf[election.Granted](e)
 		return t.grants(e.Node, d), ok
