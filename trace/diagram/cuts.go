@@ -57,7 +57,11 @@ func (c cutSet) change(text string, e *trace.Event, members []protocol.ID) bool 
 		if !ok || len(sides) != 1 {
 			return false
 		}
-		c.part(append(sides, without(members, sides[0])))
+		apart := [][]protocol.ID{without(members, sides[0])}
+		for _, id := range sides[0] {
+			apart = append(apart, []protocol.ID{id})
+		}
+		c.part(apart)
 	case "partition":
 		sides, ok := parseSides(rest)
 		if !ok || len(sides) < 2 {

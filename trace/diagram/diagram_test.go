@@ -310,6 +310,7 @@ func TestPartitionsAndOtherFaults(t *testing.T) {
 		{says("partition 1,2/3"), "partition: 1 2 | 3"},
 		{says("partition: [[1], [2, 3]]"), "partition: 1 | 2 3"},
 		{says("isolate 2"), "partition: 1 3 | 2"},
+		{says("isolate 2,3"), "partition: 1 | 2 | 3"},
 		{says("clock of 3 jumps 5s"), "clock of 3 jumps 5s"},
 		{says("partition of the country"), "partition of the country"},
 	} {
