@@ -104,7 +104,8 @@ func (p *player) do(a Action) {
 	case Partition:
 		p.sim.Partition(a.Groups)
 	case Isolate:
-		p.pairs(Links{From: a.Nodes, To: Nodes{Who: All}, Both: true}, p.sim.Cut)
+		ids, _ := p.cast.resolve(a.Nodes)
+		p.sim.Isolate(ids)
 	case Cut:
 		p.pairs(a.Links, p.sim.Cut)
 	case Reset:

@@ -209,7 +209,8 @@ func actor(st world.Step) protocol.ID {
 	switch st.Do {
 	case world.Deliver:
 		return st.Peer
-	case world.Lose, world.Overflow, world.Duplicate, world.Cut, world.Mend, world.Reset, world.Say, world.Calm, world.End:
+	case world.Lose, world.Overflow, world.Duplicate, world.Cut, world.Mend, world.Partition, world.Isolate,
+		world.Heal, world.Reset, world.Say, world.Calm, world.End:
 		return protocol.None
 	default:
 		return st.Node

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"ciranda.dev/engine/network"
@@ -107,24 +108,33 @@ func (s *Sim) Mend(from, to protocol.ID) { s.w.Mend(from, to) }
 // Partition cuts all links between nodes of different sides, and mends those within a side. A node on no side is cut
 // off from all.
 func (s *Sim) Partition(sides [][]protocol.ID) {
+	sides = slices.DeleteFunc(slices.Clone(sides), func(ids []protocol.ID) bool { return len(ids) == 0 })
 	side := map[protocol.ID]int{}
 	for i, ids := range sides {
 		for _, id := range ids {
-			side[id] = i + 1
+			side[id] = i
 		}
 	}
-	for _, from := range s.w.Group() {
-		for _, to := range s.w.Group() {
-			if from == to {
-				continue
-			}
-			together := side[from] != 0 && side[from] == side[to]
-			if cut := s.w.IsCut(from, to); cut && together {
-				s.w.Mend(from, to)
-			} else if !cut && !together {
-				s.w.Cut(from, to)
-			}
+	for _, id := range s.w.Group() {
+		if _, named := side[id]; !named {
+			side[id] = len(sides)
+			sides = append(sides, []protocol.ID{id})
 		}
+	}
+	for _, c := range s.w.Cuts() {
+		if side[c[0]] == side[c[1]] {
+			s.w.Mend(c[0], c[1])
+		}
+	}
+	if len(sides) > 1 {
+		s.w.Partition(sides)
+	}
+}
+
+// Isolate cuts all links to and from nodes.
+func (s *Sim) Isolate(ids []protocol.ID) {
+	if len(ids) > 0 {
+		s.w.Isolate(ids)
 	}
 }
 
@@ -226,8 +236,8 @@ func (s *Sim) Request(id protocol.ID, name string) {
 
 // Heal mends all cuts and links.
 func (s *Sim) Heal() {
-	for _, c := range s.w.Cuts() {
-		s.w.Mend(c[0], c[1])
+	if s.w.AnyCut() {
+		s.w.Heal()
 	}
 	if len(s.links) > 0 {
 		clear(s.links)

@@ -119,6 +119,7 @@ func config(m *memory, build func() *gossip) sim.Config {
 			{At: 2200 * time.Millisecond, Do: func(s *sim.Sim) { s.Partition([][]protocol.ID{{1, 2}, {3, 4, 5}}); s.SetRate(2, 5000) }},
 			{At: 2500 * time.Millisecond, Do: func(s *sim.Sim) { s.Crash(1, false, true); s.JumpClock(2, time.Hour) }},
 			{At: 2700 * time.Millisecond, Do: func(s *sim.Sim) { s.Recover(1); s.SlowDisk(4, 30*time.Millisecond); s.Request(4, "raise") }},
+			{At: 3 * time.Second, Do: func(s *sim.Sim) { s.Isolate([]protocol.ID{2, 4}) }},
 		},
 	}
 }
@@ -189,6 +190,40 @@ func TestReplay(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A partition is one fault in the trace, and so is its end; what a new one mends of an older is told link by link.
+func TestPartitionIsOneFault(t *testing.T) {
+	m := &memory{}
+	cfg := config(m, honest)
+	cfg.Script = []sim.Action{
+		{At: time.Second, Do: func(s *sim.Sim) { s.Isolate([]protocol.ID{5}) }},
+		{At: 2 * time.Second, Do: func(s *sim.Sim) {
+			s.Partition([][]protocol.ID{{1, 2}, {}, {4, 5}})
+			w := s.World()
+			if w.IsCut(4, 5) || w.IsCut(2, 1) || !w.IsCut(1, 4) || !w.IsCut(3, 1) || !w.IsCut(5, 3) || len(w.Cuts()) != 16 {
+				t.Errorf("cut are %v", w.Cuts())
+			}
+		}},
+		{At: 3 * time.Second, Do: func(s *sim.Sim) { s.Heal(); s.Heal() }},
+	}
+	s, err := sim.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Run(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range m.events {
+		if note, ok := e.Data.(trace.FaultNote); ok {
+			got = append(got, note.Text)
+		}
+	}
+	want := []string{"isolate 5", "mend 4 -> 5", "mend 5 -> 4", "partition 1,2 / 4,5 / 3", "heal all"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -25,6 +25,9 @@ func (w *World) Mend(from, to protocol.ID) {
 	w.fault("mend "+from.String()+" -> "+to.String(), from, to)
 }
 
+// AnyCut says whether anything is cut.
+func (w *World) AnyCut() bool { return len(w.cuts) > 0 }
+
 // Cuts are the directed pairs that are cut, in order.
 func (w *World) Cuts() [][2]protocol.ID {
 	cuts := make([][2]protocol.ID, 0, len(w.cuts))

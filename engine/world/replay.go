@@ -98,8 +98,11 @@ func (r *Replay) Run() error {
 // Apply takes a step if it can be taken, and says why if it cannot.
 func (w *World) Apply(s Step) (why string) {
 	form := about[s.Do]
-	if form == "message" {
+	switch form {
+	case "message":
 		return w.applyMessage(s)
+	case "sides":
+		return w.applySides(s)
 	}
 	if form == "pair" && (!w.Valid(s.Node) || !w.Valid(s.Peer)) || form != "" && form != "number" && form != "words" && !w.Valid(s.Node) {
 		return "there is no such node"
@@ -146,6 +149,8 @@ func (w *World) applyOutside(s Step) string {
 		w.Mend(s.Node, s.Peer)
 	case Reset:
 		w.Reset(s.Node, s.Peer)
+	case Heal:
+		w.Heal()
 	case Say:
 		w.Fault(s.What, s.Node, s.Peer)
 	case Calm:

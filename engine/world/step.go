@@ -30,6 +30,9 @@ const (
 	Resume    Verb = "resume"    // 5
 	Cut       Verb = "cut"       // 1→5
 	Mend      Verb = "mend"      // 1→5
+	Partition Verb = "partition" // 1,2/3,4,5: nothing gets through between sides
+	Isolate   Verb = "isolate"   // 1,2: nothing gets through to or from them
+	Heal      Verb = "heal"      // all that is cut is mended
 	Reset     Verb = "reset"     // 1→5: the connection of the two is closed
 	Suspect   Verb = "suspect"   // 1→5: the oracle of 1 suspects 5
 	Restore   Verb = "restore"   // 1→5: and trusts it again
@@ -51,7 +54,7 @@ type Step struct {
 	Do    Verb
 	Node  protocol.ID // whose step, or the sender
 	Peer  protocol.ID // the addressee
-	What  string      // a message type, a timer, a request, words
+	What  string      // a message type, a timer, a request, sides, words
 	Nth   int         // which of several such messages, in the order of sending, from 0
 	Value int64       // a number drawn, effects before a crash, ns, millionths
 }
@@ -63,6 +66,7 @@ var about = map[Verb]string{
 	Start: "node", Recover: "node", Wipe: "node", Stop: "node", Pause: "node", Resume: "node",
 	SlowDisk: "node", FastDisk: "node", Sync: "node", Stalls: "node", Answers: "node",
 	Cut: "pair", Mend: "pair", Reset: "pair", Suspect: "pair", Restore: "pair", Say: "words", Calm: "", End: "",
+	Partition: "sides", Isolate: "sides", Heal: "",
 }
 
 // String writes the step in a line that ParseStep reads.
@@ -85,6 +89,8 @@ func (s Step) String() string {
 		if s.Value >= 0 {
 			text += " after " + strconv.FormatInt(s.Value, 10)
 		}
+	case "sides":
+		text += " " + s.What
 	case "number":
 		text += " " + strconv.FormatInt(s.Value, 10)
 	case "duration":
@@ -145,6 +151,13 @@ func (s *Step) parseAbout(form string, words []string) (err error) {
 			}
 		}
 		return nil
+	case "sides":
+		sides, err := parseSides(first)
+		if wrong := s.Do == Isolate && len(sides) != 1; err == nil && wrong {
+			err = fmt.Errorf("nodes such as 1,2")
+		}
+		s.What = sidesText(sides)
+		return err
 	case "number":
 		s.Value, err = strconv.ParseInt(first, 10, 64)
 		return err
