@@ -1,5 +1,6 @@
 // Package stacks builds the stacks that Ciranda ships, by name: a failure detector and an election over it, with the
-// timeouts of a profile.
+// timeouts of a profile, and an application on top if one is asked for. An application talks over perfect links; what
+// the detector and the election send does not wait for those.
 //
 // It refuses settings that contradict one another, with the formula that they break, and tells every derived bound as
 // a formula with its value ([Spec.Bounds]). The bounds hold as far as the profile's delay does.
@@ -12,12 +13,14 @@ import (
 	"strings"
 	"time"
 
+	"ciranda.dev/app/bank"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector/heartbeat"
 	"ciranda.dev/protocol/detector/oracle"
 	"ciranda.dev/protocol/detector/ring"
 	"ciranda.dev/protocol/election"
 	"ciranda.dev/protocol/election/bully"
+	"ciranda.dev/protocol/link"
 )
 
 // A Spec names a stack. The zero Spec is heartbeat and bully with the profile Local.
@@ -25,6 +28,7 @@ type Spec struct {
 	Detector string  // heartbeat (the default), ring or oracle
 	Election string  // bully (the default) with +stable, +quorum or both, bully-classic, or none
 	Profile  Profile // zero means Local
+	App      string  // bank, or none: empty
 
 	// These override the profile's, if they are not zero.
 	Interval, Timeout, Verify time.Duration
@@ -34,6 +38,7 @@ type Spec struct {
 var (
 	Detectors = []string{"heartbeat", "ring", "oracle"}
 	Elections = []string{"bully", "bully+stable", "bully+quorum", "bully+stable+quorum", "bully-classic", "none"}
+	Apps      = []string{"bank"}
 )
 
 // Requests are what a client may ask of a shipped stack, by name.
@@ -67,6 +72,9 @@ func (s Spec) Validate() error {
 	if !slices.Contains(Elections, s.Election) {
 		return fmt.Errorf("found the election %q; expected %s", s.Election, strings.Join(Elections, ", "))
 	}
+	if s.App != "" && !slices.Contains(Apps, s.App) {
+		return fmt.Errorf("found the app %q; expected %s, or none", s.App, strings.Join(Apps, ", "))
+	}
 	p := s.Profile
 	if err := s.heartbeat().Validate(); err != nil {
 		return err
@@ -81,8 +89,14 @@ func (s Spec) Validate() error {
 func (s Spec) Build(self protocol.Self) (*protocol.Stack, error) {
 	s = s.Filled()
 	layers := []protocol.Layer{s.detector()}
+	if s.App != "" {
+		layers = append(layers, link.New(s.link()))
+	}
 	if s.Election != "none" {
 		layers = append(layers, bully.New(s.bully()))
+	}
+	if s.App == "bank" {
+		layers = append(layers, &account{bank.New(s.Bank())})
 	}
 	return protocol.NewStack(self, layers...)
 }
@@ -115,5 +129,8 @@ func (s Spec) bully() bully.Options {
 // Text is what the nodes of a cluster must agree on, in words. Timeouts are not among it: they may be tuned.
 func (s Spec) Text() string {
 	s = s.Filled()
-	return s.Detector + " + " + s.Election
+	if s.App == "" {
+		return s.Detector + " + " + s.Election
+	}
+	return s.Detector + " + " + s.Election + " + " + s.App
 }

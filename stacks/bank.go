@@ -1,0 +1,33 @@
+package stacks
+
+import (
+	"time"
+
+	"ciranda.dev/app/bank"
+	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/link"
+)
+
+// account is the bank as a layer that asks for perfect links. It would do without; over them it need not wait for its
+// own timer when a message is lost.
+type account struct{ *bank.Bank }
+
+// Traits are those of the bank.
+func (a *account) Traits() protocol.Traits {
+	t := a.Bank.Traits()
+	t.Needs |= protocol.FIFO | protocol.NoLoss
+	return t
+}
+
+// Bank are the rules of the spec's bank: it sends again after half a second, or more where a round trip takes longer.
+func (s Spec) Bank() bank.Options {
+	return bank.Options{Resend: max(500*ms, s.patience())}.WithDefaults()
+}
+
+func (s Spec) link() link.Options {
+	resend := max(40*ms, s.patience())
+	return link.Options{Resend: resend, Longest: max(time.Second, 2*resend)}
+}
+
+// patience exceeds a round trip.
+func (s Spec) patience() time.Duration { return 3 * s.Filled().Profile.Delay }
