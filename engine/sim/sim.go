@@ -173,9 +173,7 @@ func (s *Sim) loop() {
 	for s.queue.len() > 0 {
 		first := s.queue.first()
 		if (*first)[0].at > s.cfg.Duration {
-			s.now = s.cfg.Duration
-			s.w.SetNow(s.now)
-			return
+			break
 		}
 		e := first.pop()
 		s.now = e.at
@@ -190,6 +188,8 @@ func (s *Sim) loop() {
 			}
 		}
 	}
+	s.now = s.cfg.Duration
+	s.w.SetNow(s.now)
 }
 
 func (s *Sim) handle(e entry) {

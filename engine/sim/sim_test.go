@@ -319,3 +319,31 @@ func TestNothingOvertakesTheDisk(t *testing.T) {
 		t.Error("the node was not told that its disk had stalled")
 	}
 }
+
+// A run in which nothing more happens lasts as long as it should all the same.
+func TestQuietRunLasts(t *testing.T) {
+	m := &memory{}
+	cfg := config(m, honest)
+	cfg.Script = nil
+	cfg.World.Build = func(self protocol.Self) (*protocol.Stack, error) { return protocol.NewStack(self, &mute{}) }
+	s, err := sim.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end := m.events[len(m.events)-1]; r.Elapsed != cfg.Duration || end.Kind != trace.End || end.T != int64(cfg.Duration) {
+		t.Errorf("the run of %s ends after %s, its trace with %+v", cfg.Duration, r.Elapsed, end)
+	}
+}
+
+// A mute layer does nothing.
+type mute struct {
+	protocol.Base
+	Nothing int
+}
+
+func (*mute) Traits() protocol.Traits { return protocol.Traits{Channel: "mute"} }
+func (*mute) String() string          { return "mute" }
