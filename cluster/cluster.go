@@ -118,7 +118,7 @@ func prepare(c Config) (*Supervisor, error) {
 		return nil, err
 	}
 	s := &Supervisor{cfg: c, dir: dir, log: api.Calm(c.Log), asked: make(chan struct{})}
-	if s.lock, err = lock(c.Name, dir); err != nil {
+	if s.lock, err = lockSoon(c.Name, dir); err != nil {
 		return nil, err
 	}
 	if err := s.settle(); err != nil {

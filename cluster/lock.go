@@ -26,6 +26,19 @@ func lock(name, dir string) (*os.File, error) {
 	return f, nil
 }
 
+// grace is how long a lock is waited for: a process that was killed holds its own until the last of its threads is gone.
+const grace = 500 * time.Millisecond
+
+// lockSoon is lock, if need be after a moment.
+func lockSoon(name, dir string) (*os.File, error) {
+	for late := time.Now().Add(grace); ; time.Sleep(10 * time.Millisecond) {
+		f, err := lock(name, dir)
+		if err == nil || time.Now().After(late) {
+			return f, err
+		}
+	}
+}
+
 // AwaitEnd waits until the cluster of a name has no supervisor.
 func AwaitEnd(ctx context.Context, name string) error {
 	dir, err := Dir(name)
