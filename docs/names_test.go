@@ -110,11 +110,13 @@ func TestEveryKeyIsNamed(t *testing.T) {
 	for _, text := range []string{
 		"{bogus: 1}", "explore: {bogus: 1}", "on: [bogus]",
 		"cluster: {bogus: 1}", "cluster: {detector: {bogus: 1}}", "cluster: {election: {bogus: 1}}",
-		"cluster: {detector: bogus}", "cluster: {election: bogus}", "cluster: {profile: bogus}",
+		"cluster: {detector: bogus}", "cluster: {election: bogus}", "cluster: {profile: bogus}", "cluster: {app: bogus}",
 		"network: {bogus: 1}", "network: {delay: {bogus: 1}}",
 		"steps: [{bogus: 1}]", "steps: [{when: {bogus: 1}, crash: 1}]", "steps: [{at: 1s, crash: {bogus: 1}}]",
 		"steps: [{at: 1s, link: {bogus: 1}}]", "steps: [{at: 1s, disk: {bogus: 1}}]",
 		"steps: [{at: 1s, slow: {bogus: 1}}]", "steps: [{at: 1s, clock: {bogus: 1}}]",
+		"steps: [{at: 1s, request: {bogus: 1}}]", "steps: [{at: 1s, request: {node: 1, transfer: {bogus: 1}}}]",
+		"steps: [{at: 1s, load: {bogus: 1}}]",
 	} {
 		p.names(t, expected(t, text)...)
 	}

@@ -119,6 +119,18 @@ type (
 	}
 	// Elect calls for an election, as an application would.
 	Elect struct{ Nodes Nodes }
+	// Transfer asks nodes for a transfer from their accounts, as a client would.
+	Transfer struct {
+		Nodes  Nodes
+		To     protocol.ID
+		Amount int64 // 1 to 1,000,000
+	}
+	// Load asks a node for a transfer again and again: any node, to any other, of 1 to 20. A node that is down or
+	// paused is not asked.
+	Load struct {
+		Every time.Duration
+		For   time.Duration // since the step is done
+	}
 	// Calm ends all faults: it heals all, resumes the paused, and makes links lossless. Who is down stays down. It is
 	// not written as a step: the scenario's calm stands for it.
 	Calm struct{}
@@ -184,6 +196,11 @@ func (a Heal) String() string    { return "heal " + a.Links.String() }
 func (HealAll) String() string   { return "heal all" }
 func (a Elect) String() string   { return "request an election of " + a.Nodes.String() }
 func (Calm) String() string      { return "calm" }
+func (a Load) String() string    { return fmt.Sprintf("load every %s for %s", a.Every, a.For) }
+
+func (a Transfer) String() string {
+	return fmt.Sprintf("request a transfer of %d from %s to %d", a.Amount, a.Nodes, a.To)
+}
 
 func (a Partition) String() string {
 	groups := make([]string, len(a.Groups))
@@ -235,6 +252,8 @@ func meant(a Action) []Nodes {
 	case Rate:
 		return []Nodes{a.Nodes}
 	case Elect:
+		return []Nodes{a.Nodes}
+	case Transfer:
 		return []Nodes{a.Nodes}
 	default:
 		return nil

@@ -258,10 +258,11 @@ func (s *Scenario) fill(at *places) {
 func (s *Scenario) enough() time.Duration {
 	last, longest := s.Calm, s.Spec(Sim).Agreement()
 	for _, step := range s.Steps {
+		load, _ := step.Do.(Load)
 		if step.When.Kind == "" {
-			last = max(last, step.At)
+			last = max(last, step.At+load.For)
 		} else if s.Calm == 0 {
-			last += 5*time.Second + step.When.After
+			last += 5*time.Second + step.When.After + load.For
 		}
 	}
 	for _, e := range s.Expect {

@@ -118,6 +118,10 @@ func (p *player) do(a Action) {
 		p.healAll()
 	case Elect:
 		p.each(a.Nodes, func(id protocol.ID) { p.sim.Request(id, "elect") })
+	case Transfer:
+		p.each(a.Nodes, func(id protocol.ID) { p.sim.Request(id, transferName(a.To, a.Amount)) })
+	case Load:
+		p.load(a.Every, p.sim.Now()+a.For)
 	default:
 		p.doWithin(a)
 	}

@@ -37,7 +37,7 @@ func (s *Scenario) Spec(e Engine) stacks.Spec {
 	patience := int((d.Timeout + profile.Beat - 1) / profile.Beat) // a leader is not given up before it could be suspected
 	profile.Silence = cmp.Or(c.Election.Silence, max(profile.Silence, patience))
 	return stacks.Spec{Detector: d.Kind, Election: c.Election.Kind, Profile: profile,
-		Interval: d.Interval, Timeout: d.Timeout, Verify: d.Verify}
+		Interval: d.Interval, Timeout: d.Timeout, Verify: d.Verify, App: c.App}
 }
 
 // ringNeighbours is how many successors a node of the ring detector beats to, which a scenario cannot change.
@@ -59,6 +59,10 @@ func (s *Scenario) Setup(e Engine, level trace.Level) check.Setup {
 		setup.Election = &check.Election{Classic: spec.Has("classic"), Stable: spec.Has("stable"), Quorum: spec.Has("quorum")}
 		setup.Election.Ask = p.Ask
 		setup.Election.Silence = time.Duration(p.Silence-1) * p.Beat // a follower counts in its own beats
+	}
+	if spec.App == "bank" {
+		b := spec.Bank()
+		setup.Bank = &check.Bank{Balance: b.Balance, Resend: b.Resend}
 	}
 	added := s.Own.Apply(network.Link{}).Delay.Bound() // to what messages between processes take
 	switch e {
@@ -103,7 +107,7 @@ func (s *Scenario) properties(setup check.Setup) ([]check.Property, error) {
 // World is that of a simulated run: its nodes and their stacks, recorded by sink at a level.
 func (s *Scenario) World(level trace.Level, sink trace.Sink) world.Config {
 	spec := s.Spec(Sim)
-	return world.Config{Nodes: s.Cluster.Nodes, Build: spec.Build, Requests: stacks.Requests, Level: level, Sink: sink}
+	return world.Config{Nodes: s.Cluster.Nodes, Build: spec.Build, Requests: s.requests(), Level: level, Sink: sink}
 }
 
 // A recording says what is kept of a run, and how it is done.

@@ -106,8 +106,11 @@ func TestActions(t *testing.T) {
 		"clock: {node: 5, rate: 1.01}":      "fault clock of 5 runs at 1.01s a second",
 		"slow: {node: 5, step: 5ms}":        "fault node 5 takes 5ms a step",
 		"request: {node: 2, elect: {}}":     "n2 request",
+		"load: {every: 1ms, for: 500ms}":    "n2 request",
+
+		"request: {node: 2, transfer: {to: 3, amount: 10}}": "n2 request",
 	} {
-		s := mustParse(t, "steps: [{at: 2s, "+action+"}, {at: 3s, heal: all}]\ncalm: 5s\nduration: 6s\nexpect: [leader-agreed: {within: 1s}]")
+		s := mustParse(t, "cluster: {app: bank}\non: [sim]\nsteps: [{at: 2s, "+action+"}, {at: 3s, heal: all}]\ncalm: 5s\nduration: 6s\nexpect: [leader-agreed: {within: 1s}]")
 		events := &texts{}
 		if err := s.Record(context.Background(), 3, trace.Full, events, nil); err != nil {
 			t.Fatal(err)

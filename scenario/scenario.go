@@ -63,6 +63,7 @@ type Cluster struct {
 	Detector Detector
 	Election Election
 	Profile  string // the place whose timeouts are the defaults: Local, LAN, WAN or Lab; empty means the engine's own
+	App      string // bank, or empty: none
 }
 
 // A Detector is the failure detector at the bottom of every node. Zero durations mean the profile's.

@@ -27,12 +27,13 @@ var verbs = map[string]func(*reader, ast.Node) Action{
 	"slow":      (*reader).slow,
 	"clock":     (*reader).clock,
 	"request":   (*reader).request,
+	"load":      (*reader).load,
 }
 
 // verbNames are the verbs in the order in which people are told of them.
 var verbNames = []string{
 	"crash", "recover", "pause", "resume", "partition", "isolate", "cut", "heal", "link", "reset", "disk", "slow",
-	"clock", "request",
+	"clock", "request", "load",
 }
 
 func (r *reader) steps(n ast.Node, s *Scenario) ([]Step, []ast.Node) {
@@ -362,13 +363,20 @@ func (r *reader) rate(n ast.Node) float64 {
 
 func (r *reader) request(n ast.Node) Action {
 	var who Nodes
-	rest := r.withNode(n, "request", &who, "elect")
-	f := r.only(n, rest, "request", "elect: {}")
-	if f.value == nil {
-		return nil
+	rest := r.withNode(n, "request", &who, "elect", "transfer")
+	f := r.only(n, rest, "request", "elect: {}", "transfer: {to: 3, amount: 10}")
+	switch f.name {
+	case "elect":
+		return r.elect(f.value, who)
+	case "transfer":
+		return r.transfer(f.value, who)
 	}
-	if m, isMap := f.value.(*ast.MappingNode); !isMap || len(m.Values) > 0 {
-		r.wrong(f.value, describe(f.value), "elect: {}, which has no parameters")
+	return nil
+}
+
+func (r *reader) elect(n ast.Node, who Nodes) Action {
+	if m, isMap := n.(*ast.MappingNode); !isMap || len(m.Values) > 0 {
+		r.wrong(n, describe(n), "elect: {}, which has no parameters")
 	}
 	return Elect{who}
 }

@@ -50,7 +50,7 @@ func (r *reader) checkTimes(s *Scenario, at *places) {
 // gentle actions are no faults: they may be done in the calm.
 func gentle(a Action) bool {
 	switch a.(type) {
-	case Elect, HealAll, Heal, Resume, Recover:
+	case Elect, Transfer, Load, HealAll, Heal, Resume, Recover:
 		return true
 	}
 	return false
@@ -60,6 +60,9 @@ func (r *reader) checkCluster(s *Scenario, at *places) {
 	onlyExplore := len(s.On) == 1 && s.On[0] == Explore
 	if s.Cluster.Detector.Kind == "oracle" && !onlyExplore {
 		r.wrong(at.of("cluster"), "the oracle as detector", "it with on: [explore] only; it knows no time")
+	}
+	if onlySim := len(s.On) == 1 && s.On[0] == Sim; s.Cluster.App != "" && !onlySim {
+		r.wrong(at.of("cluster"), "the app "+s.Cluster.App, "it with on: [sim] only; real processes do not run it yet")
 	}
 	for _, e := range s.On {
 		if err := s.Spec(e).Validate(); err != nil {
@@ -82,6 +85,7 @@ func (r *reader) checkStep(s *Scenario, i int, step Step, at *places) {
 	if step.When.Nodes.Who == Leader {
 		r.wrong(n, "a suspicion of the leader as a condition", "nodes by number, or last")
 	}
+	r.checkBank(s, step, n)
 }
 
 // lasts says whether an action begins something that the calm would end at once.
