@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -304,21 +305,18 @@ func (m *election) quiet(ctx context.Context, length time.Duration) error {
 		}
 	}
 	m.busy = true
-	ctx, cancel := context.WithTimeout(ctx, length)
-	defer cancel()
+	burning, stop := context.WithCancel(ctx)
+	defer stop()
 	for range runtime.NumCPU() {
 		go func() {
-			for ctx.Err() == nil {
+			for burning.Err() == nil {
 			}
 		}()
 	}
-	ids := make([]uint32, 0, len(m.nodes))
-	for id := range m.nodes {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
+	ids := slices.Sorted(maps.Keys(m.nodes))
 	next := time.NewTicker(3 * time.Second)
 	defer next.Stop()
+	end := time.After(length)
 	for {
 		select {
 		case e, ok := <-m.events:
@@ -327,13 +325,12 @@ func (m *election) quiet(ctx context.Context, length time.Duration) error {
 			}
 			m.take(e)
 		case <-next.C:
-			if err := m.blink(ctx, fmt.Sprint(ids[rand.IntN(len(ids))])); err != nil && ctx.Err() == nil {
+			if err := m.blink(ctx, fmt.Sprint(ids[rand.IntN(len(ids))])); err != nil {
 				return err
 			}
+		case <-end:
+			return nil
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return nil
-			}
 			return ctx.Err()
 		}
 	}
