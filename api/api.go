@@ -54,26 +54,47 @@ type Supervisor interface {
 	Down(context.Context, *cirandav1.DownRequest) (*cirandav1.DownResponse, error)
 }
 
-// Services are what a process serves. A nil one is not served.
+// A Bank is the service of the bank, or of one account of it.
+type Bank interface {
+	Transfer(context.Context, *cirandav1.TransferRequest) (*cirandav1.TransferResponse, error)
+	Account(context.Context, *cirandav1.AccountRequest) (*cirandav1.AccountResponse, error)
+	Balances(context.Context, *cirandav1.BalancesRequest) (*cirandav1.BalancesResponse, error)
+}
+
+// Services are what a process serves. A nil one is not served. Every process serves EchoService.
 type Services struct {
 	Node       Node
-	Cluster    Cluster
+	Cluster    Cluster // and EventService
 	Supervisor Supervisor
+	Bank       Bank
+}
+
+// maxEcho is the size of the largest echo, in bytes.
+const maxEcho = 64 << 10
+
+// echo is the EchoService.
+type echo struct{}
+
+func (echo) Echo(_ context.Context, r *cirandav1.EchoRequest) (*cirandav1.EchoResponse, error) {
+	if n := len(r.GetPayload()); n > maxEcho {
+		return nil, Wrong("payload", "found %d bytes; expected at most %d", n, maxEcho)
+	}
+	return &cirandav1.EchoResponse{Payload: r.GetPayload()}, nil
 }
 
 // The generated interfaces differ in how a stream is written, and in nothing else.
 type (
-	grpcNode       struct{ Node }
-	grpcCluster    struct{ Cluster }
-	connectNode    struct{ Node }
-	connectCluster struct{ Cluster }
+	grpcNode      struct{ Node }
+	grpcEvents    struct{ Cluster }
+	connectNode   struct{ Node }
+	connectEvents struct{ Cluster }
 )
 
 func (n grpcNode) Follow(r *cirandav1.FollowRequest, s grpc.ServerStreamingServer[cirandav1.FollowResponse]) error {
 	return n.Node.Follow(s.Context(), r, s.Send)
 }
 
-func (c grpcCluster) Watch(r *cirandav1.WatchRequest, s grpc.ServerStreamingServer[cirandav1.WatchResponse]) error {
+func (c grpcEvents) Watch(r *cirandav1.WatchRequest, s grpc.ServerStreamingServer[cirandav1.WatchResponse]) error {
 	return c.Cluster.Watch(s.Context(), r, s.Send)
 }
 
@@ -81,7 +102,7 @@ func (n connectNode) Follow(ctx context.Context, r *cirandav1.FollowRequest, s *
 	return n.Node.Follow(ctx, r, s.Send)
 }
 
-func (c connectCluster) Watch(ctx context.Context, r *cirandav1.WatchRequest, s *connect.ServerStream[cirandav1.WatchResponse]) error {
+func (c connectEvents) Watch(ctx context.Context, r *cirandav1.WatchRequest, s *connect.ServerStream[cirandav1.WatchResponse]) error {
 	return c.Cluster.Watch(ctx, r, s.Send)
 }
 
@@ -90,11 +111,16 @@ func (s Services) registerGRPC(r grpc.ServiceRegistrar) {
 		cirandav1.RegisterNodeServiceServer(r, grpcNode{s.Node})
 	}
 	if s.Cluster != nil {
-		cirandav1.RegisterClusterServiceServer(r, grpcCluster{s.Cluster})
+		cirandav1.RegisterClusterServiceServer(r, s.Cluster)
+		cirandav1.RegisterEventServiceServer(r, grpcEvents{s.Cluster})
 	}
 	if s.Supervisor != nil {
 		cirandav1.RegisterSupervisorServiceServer(r, s.Supervisor)
 	}
+	if s.Bank != nil {
+		cirandav1.RegisterBankServiceServer(r, s.Bank)
+	}
+	cirandav1.RegisterEchoServiceServer(r, echo{})
 }
 
 func (s Services) registerHTTP(handle handleFunc, opts ...connect.HandlerOption) {
@@ -102,9 +128,14 @@ func (s Services) registerHTTP(handle handleFunc, opts ...connect.HandlerOption)
 		handle(cirandav1connect.NewNodeServiceHandler(connectNode{s.Node}, opts...))
 	}
 	if s.Cluster != nil {
-		handle(cirandav1connect.NewClusterServiceHandler(connectCluster{s.Cluster}, opts...))
+		handle(cirandav1connect.NewClusterServiceHandler(s.Cluster, opts...))
+		handle(cirandav1connect.NewEventServiceHandler(connectEvents{s.Cluster}, opts...))
 	}
 	if s.Supervisor != nil {
 		handle(cirandav1connect.NewSupervisorServiceHandler(s.Supervisor, opts...))
 	}
+	if s.Bank != nil {
+		handle(cirandav1connect.NewBankServiceHandler(s.Bank, opts...))
+	}
+	handle(cirandav1connect.NewEchoServiceHandler(echo{}, opts...))
 }

@@ -153,7 +153,7 @@ func TestIdleStrangersMakeRoom(t *testing.T) {
 // What has shown the token stays, however many strangers come.
 func TestStrangersDoNotPushOutTheOwner(t *testing.T) {
 	s := serve(t)
-	stream, err := s.client(t, s.token).Cluster.Watch(t.Context(), &cirandav1.WatchRequest{})
+	stream, err := s.client(t, s.token).Events.Watch(t.Context(), &cirandav1.WatchRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,10 @@ import (
 type Client struct {
 	Node       cirandav1.NodeServiceClient
 	Cluster    cirandav1.ClusterServiceClient
+	Events     cirandav1.EventServiceClient
 	Supervisor cirandav1.SupervisorServiceClient
+	Bank       cirandav1.BankServiceClient
+	Echo       cirandav1.EchoServiceClient
 
 	connection *grpc.ClientConn
 }
@@ -41,7 +44,10 @@ func Dial(address string, t Token) (*Client, error) {
 	return &Client{
 		Node:       cirandav1.NewNodeServiceClient(c),
 		Cluster:    cirandav1.NewClusterServiceClient(c),
+		Events:     cirandav1.NewEventServiceClient(c),
 		Supervisor: cirandav1.NewSupervisorServiceClient(c),
+		Bank:       cirandav1.NewBankServiceClient(c),
+		Echo:       cirandav1.NewEchoServiceClient(c),
 		connection: c,
 	}, nil
 }
@@ -70,7 +76,7 @@ func strangeStream(ctx context.Context, d *grpc.StreamDesc, c *grpc.ClientConn, 
 func (c *Client) Await(ctx context.Context, want func(*cirandav1.StatusResponse) bool) (*cirandav1.StatusResponse, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := c.Cluster.Watch(ctx, &cirandav1.WatchRequest{})
+	stream, err := c.Events.Watch(ctx, &cirandav1.WatchRequest{})
 	if err != nil {
 		return nil, err
 	}

@@ -157,7 +157,7 @@ func TestTokenIsAskedFor(t *testing.T) {
 		if status.Code(err) != codes.Unauthenticated {
 			t.Errorf("gRPC with token %q: got %v", wrong, err)
 		}
-		stream, err := s.client(t, wrong).Cluster.Watch(t.Context(), &cirandav1.WatchRequest{})
+		stream, err := s.client(t, wrong).Events.Watch(t.Context(), &cirandav1.WatchRequest{})
 		if err == nil {
 			_, err = stream.Recv()
 		}
@@ -271,7 +271,7 @@ func TestReflectionListsTheServices(t *testing.T) {
 func TestWatchGoesOnBehindItsCursor(t *testing.T) {
 	s := serve(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	stream, err := s.client(t, s.token).Cluster.Watch(ctx, &cirandav1.WatchRequest{})
+	stream, err := s.client(t, s.token).Events.Watch(ctx, &cirandav1.WatchRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +286,7 @@ func TestWatchGoesOnBehindItsCursor(t *testing.T) {
 	}
 	cancel()
 	appendEvents(s.feed, 6) // of a feed that keeps 4
-	stream, err = s.client(t, s.token).Cluster.Watch(t.Context(), &cirandav1.WatchRequest{Cursor: one.Cursor})
+	stream, err = s.client(t, s.token).Events.Watch(t.Context(), &cirandav1.WatchRequest{Cursor: one.Cursor})
 	if err != nil {
 		t.Fatal(err)
 	}

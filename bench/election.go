@@ -94,7 +94,7 @@ type observed struct {
 
 func (m *election) follow(ctx context.Context) {
 	defer close(m.events)
-	stream, err := m.client.Cluster.Watch(ctx, &cirandav1.WatchRequest{Cursor: api.FromStart})
+	stream, err := m.client.Events.Watch(ctx, &cirandav1.WatchRequest{Cursor: api.FromStart})
 	for err == nil {
 		var r *cirandav1.WatchResponse
 		if r, err = stream.Recv(); err == nil {

@@ -61,7 +61,7 @@ func watch(ctx context.Context, c *api.Client, r *cirandav1.WatchRequest, print 
 }
 
 func watchOnce(ctx context.Context, c *api.Client, r *cirandav1.WatchRequest, print func(*cirandav1.Event) error) error {
-	stream, err := c.Cluster.Watch(ctx, r)
+	stream, err := c.Events.Watch(ctx, r)
 	if err != nil {
 		return err
 	}

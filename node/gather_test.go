@@ -57,7 +57,7 @@ func TestWatchAtHand(t *testing.T) {
 	}
 	client := dial(t, configs[0].GRPC)
 	await(t, client, "a leader", leader(3))
-	stream, err := client.Cluster.Watch(t.Context(), &cirandav1.WatchRequest{Cursor: api.FromStart, AtHand: true})
+	stream, err := client.Events.Watch(t.Context(), &cirandav1.WatchRequest{Cursor: api.FromStart, AtHand: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -204,7 +204,7 @@ func disturbNode(t *testing.T, c *api.Client) {
 func watchAll(t *testing.T, c *api.Client) {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
-	stream, err := c.Cluster.Watch(ctx, &cirandav1.WatchRequest{Cursor: api.FromStart})
+	stream, err := c.Events.Watch(ctx, &cirandav1.WatchRequest{Cursor: api.FromStart})
 	if err != nil {
 		t.Fatal(err)
 	}

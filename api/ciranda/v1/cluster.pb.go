@@ -73,6 +73,95 @@ func (NodeState) EnumDescriptor() ([]byte, []int) {
 	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{0}
 }
 
+type EchoRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 64 KiB.
+	Payload       []byte `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EchoRequest) Reset() {
+	*x = EchoRequest{}
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EchoRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EchoRequest) ProtoMessage() {}
+
+func (x *EchoRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EchoRequest.ProtoReflect.Descriptor instead.
+func (*EchoRequest) Descriptor() ([]byte, []int) {
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *EchoRequest) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+type EchoResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Payload       []byte                 `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EchoResponse) Reset() {
+	*x = EchoResponse{}
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EchoResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EchoResponse) ProtoMessage() {}
+
+func (x *EchoResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EchoResponse.ProtoReflect.Descriptor instead.
+func (*EchoResponse) Descriptor() ([]byte, []int) {
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *EchoResponse) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -81,7 +170,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[0]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -93,7 +182,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[0]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -106,14 +195,14 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{0}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{2}
 }
 
 type StatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The cluster's name.
 	Cluster string `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
-	// Whether traffic between nodes goes unencrypted.
+	// Whether all traffic goes unencrypted, and whoever has the token may do everything.
 	Insecure bool `protobuf:"varint,2,opt,name=insecure,proto3" json:"insecure,omitempty"`
 	// The node that leads: only where every node that is up and not paused holds the same one, in the same term, and that
 	// one is up and not paused. 0 if there is none.
@@ -130,13 +219,15 @@ type StatusResponse struct {
 	Stack string `protobuf:"bytes,8,opt,name=stack,proto3" json:"stack,omitempty"`
 	// The supervisor's process; 0 where there is none.
 	SupervisorPid uint32 `protobuf:"varint,9,opt,name=supervisor_pid,json=supervisorPid,proto3" json:"supervisor_pid,omitempty"`
+	// The gateways that are known to who answers, by name.
+	Gateways      []*GatewayStatus `protobuf:"bytes,10,rep,name=gateways,proto3" json:"gateways,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[1]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -148,7 +239,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[1]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -161,7 +252,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{1}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *StatusResponse) GetCluster() string {
@@ -227,6 +318,109 @@ func (x *StatusResponse) GetSupervisorPid() uint32 {
 	return 0
 }
 
+func (x *StatusResponse) GetGateways() []*GatewayStatus {
+	if x != nil {
+		return x.Gateways
+	}
+	return nil
+}
+
+// GatewayStatus is what is known of one gateway.
+type GatewayStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	State NodeState              `protobuf:"varint,2,opt,name=state,proto3,enum=ciranda.v1.NodeState" json:"state,omitempty"`
+	// host:port of its ports; empty where it has none.
+	GrpcAddress   string `protobuf:"bytes,3,opt,name=grpc_address,json=grpcAddress,proto3" json:"grpc_address,omitempty"`
+	HttpAddress   string `protobuf:"bytes,4,opt,name=http_address,json=httpAddress,proto3" json:"http_address,omitempty"`
+	SocketAddress string `protobuf:"bytes,5,opt,name=socket_address,json=socketAddress,proto3" json:"socket_address,omitempty"`
+	// Its process on this machine; 0 if there is none or it is not known.
+	Pid uint32 `protobuf:"varint,6,opt,name=pid,proto3" json:"pid,omitempty"`
+	// Why it is down; empty if it is well.
+	Problem       string `protobuf:"bytes,7,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GatewayStatus) Reset() {
+	*x = GatewayStatus{}
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GatewayStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GatewayStatus) ProtoMessage() {}
+
+func (x *GatewayStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GatewayStatus.ProtoReflect.Descriptor instead.
+func (*GatewayStatus) Descriptor() ([]byte, []int) {
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *GatewayStatus) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GatewayStatus) GetState() NodeState {
+	if x != nil {
+		return x.State
+	}
+	return NodeState_NODE_STATE_UNSPECIFIED
+}
+
+func (x *GatewayStatus) GetGrpcAddress() string {
+	if x != nil {
+		return x.GrpcAddress
+	}
+	return ""
+}
+
+func (x *GatewayStatus) GetHttpAddress() string {
+	if x != nil {
+		return x.HttpAddress
+	}
+	return ""
+}
+
+func (x *GatewayStatus) GetSocketAddress() string {
+	if x != nil {
+		return x.SocketAddress
+	}
+	return ""
+}
+
+func (x *GatewayStatus) GetPid() uint32 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
+func (x *GatewayStatus) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
 // A Term is the number of one election and of the reign that it ends in.
 type Term struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -238,7 +432,7 @@ type Term struct {
 
 func (x *Term) Reset() {
 	*x = Term{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[2]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -250,7 +444,7 @@ func (x *Term) String() string {
 func (*Term) ProtoMessage() {}
 
 func (x *Term) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[2]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -263,7 +457,7 @@ func (x *Term) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Term.ProtoReflect.Descriptor instead.
 func (*Term) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{2}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Term) GetCounter() uint64 {
@@ -308,14 +502,16 @@ type NodeStatus struct {
 	// Why it does not answer, or why it is down; empty if it is well.
 	Problem string `protobuf:"bytes,14,opt,name=problem,proto3" json:"problem,omitempty"`
 	// Connections that it turned away or broke off for what they sent, on all its ports.
-	Refused       uint64 `protobuf:"varint,15,opt,name=refused,proto3" json:"refused,omitempty"`
+	Refused uint64 `protobuf:"varint,15,opt,name=refused,proto3" json:"refused,omitempty"`
+	// host:port of its port for plain sockets; empty where it has none.
+	SocketAddress string `protobuf:"bytes,16,opt,name=socket_address,json=socketAddress,proto3" json:"socket_address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[3]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -327,7 +523,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[3]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -340,7 +536,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{3}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *NodeStatus) GetId() uint32 {
@@ -448,6 +644,13 @@ func (x *NodeStatus) GetRefused() uint64 {
 	return 0
 }
 
+func (x *NodeStatus) GetSocketAddress() string {
+	if x != nil {
+		return x.SocketAddress
+	}
+	return ""
+}
+
 type ElectRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which node begins: one node in words. Empty: the lowest one that is up.
@@ -458,7 +661,7 @@ type ElectRequest struct {
 
 func (x *ElectRequest) Reset() {
 	*x = ElectRequest{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[4]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -470,7 +673,7 @@ func (x *ElectRequest) String() string {
 func (*ElectRequest) ProtoMessage() {}
 
 func (x *ElectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[4]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -483,7 +686,7 @@ func (x *ElectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElectRequest.ProtoReflect.Descriptor instead.
 func (*ElectRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{4}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ElectRequest) GetNode() string {
@@ -505,7 +708,7 @@ type ElectResponse struct {
 
 func (x *ElectResponse) Reset() {
 	*x = ElectResponse{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[5]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -517,7 +720,7 @@ func (x *ElectResponse) String() string {
 func (*ElectResponse) ProtoMessage() {}
 
 func (x *ElectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[5]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -530,7 +733,7 @@ func (x *ElectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElectResponse.ProtoReflect.Descriptor instead.
 func (*ElectResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{5}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ElectResponse) GetNode() uint32 {
@@ -567,7 +770,7 @@ type Fault struct {
 
 func (x *Fault) Reset() {
 	*x = Fault{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[6]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -579,7 +782,7 @@ func (x *Fault) String() string {
 func (*Fault) ProtoMessage() {}
 
 func (x *Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[6]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -592,7 +795,7 @@ func (x *Fault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault.ProtoReflect.Descriptor instead.
 func (*Fault) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{6}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Fault) GetKind() isFault_Kind {
@@ -735,7 +938,7 @@ type SetFaultRequest struct {
 
 func (x *SetFaultRequest) Reset() {
 	*x = SetFaultRequest{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[7]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -747,7 +950,7 @@ func (x *SetFaultRequest) String() string {
 func (*SetFaultRequest) ProtoMessage() {}
 
 func (x *SetFaultRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[7]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -760,7 +963,7 @@ func (x *SetFaultRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetFaultRequest.ProtoReflect.Descriptor instead.
 func (*SetFaultRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{7}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SetFaultRequest) GetFault() *Fault {
@@ -780,7 +983,7 @@ type SetFaultResponse struct {
 
 func (x *SetFaultResponse) Reset() {
 	*x = SetFaultResponse{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[8]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +995,7 @@ func (x *SetFaultResponse) String() string {
 func (*SetFaultResponse) ProtoMessage() {}
 
 func (x *SetFaultResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[8]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +1008,7 @@ func (x *SetFaultResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetFaultResponse.ProtoReflect.Descriptor instead.
 func (*SetFaultResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{8}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SetFaultResponse) GetText() string {
@@ -823,7 +1026,7 @@ type HealRequest struct {
 
 func (x *HealRequest) Reset() {
 	*x = HealRequest{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[9]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -835,7 +1038,7 @@ func (x *HealRequest) String() string {
 func (*HealRequest) ProtoMessage() {}
 
 func (x *HealRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[9]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -848,7 +1051,7 @@ func (x *HealRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealRequest.ProtoReflect.Descriptor instead.
 func (*HealRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{9}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 type HealResponse struct {
@@ -861,7 +1064,7 @@ type HealResponse struct {
 
 func (x *HealResponse) Reset() {
 	*x = HealResponse{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[10]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -873,7 +1076,7 @@ func (x *HealResponse) String() string {
 func (*HealResponse) ProtoMessage() {}
 
 func (x *HealResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[10]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -886,7 +1089,7 @@ func (x *HealResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealResponse.ProtoReflect.Descriptor instead.
 func (*HealResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{10}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *HealResponse) GetEnded() []string {
@@ -908,7 +1111,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[11]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -920,7 +1123,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[11]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -933,7 +1136,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{11}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WatchRequest) GetCursor() string {
@@ -964,7 +1167,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[12]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -976,7 +1179,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[12]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -989,7 +1192,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{12}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WatchResponse) GetEvents() []*Event {
@@ -1037,7 +1240,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[13]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1049,7 +1252,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[13]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1062,7 +1265,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{13}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Event) GetPosition() uint64 {
@@ -1132,7 +1335,7 @@ type Fault_Partition struct {
 
 func (x *Fault_Partition) Reset() {
 	*x = Fault_Partition{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[14]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1144,7 +1347,7 @@ func (x *Fault_Partition) String() string {
 func (*Fault_Partition) ProtoMessage() {}
 
 func (x *Fault_Partition) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[14]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1157,7 +1360,7 @@ func (x *Fault_Partition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault_Partition.ProtoReflect.Descriptor instead.
 func (*Fault_Partition) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{6, 0}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{9, 0}
 }
 
 func (x *Fault_Partition) GetSides() []string {
@@ -1177,7 +1380,7 @@ type Fault_Isolate struct {
 
 func (x *Fault_Isolate) Reset() {
 	*x = Fault_Isolate{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[15]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1189,7 +1392,7 @@ func (x *Fault_Isolate) String() string {
 func (*Fault_Isolate) ProtoMessage() {}
 
 func (x *Fault_Isolate) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[15]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1202,7 +1405,7 @@ func (x *Fault_Isolate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault_Isolate.ProtoReflect.Descriptor instead.
 func (*Fault_Isolate) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{6, 1}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{9, 1}
 }
 
 func (x *Fault_Isolate) GetNodes() string {
@@ -1223,7 +1426,7 @@ type Fault_Cut struct {
 
 func (x *Fault_Cut) Reset() {
 	*x = Fault_Cut{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[16]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1235,7 +1438,7 @@ func (x *Fault_Cut) String() string {
 func (*Fault_Cut) ProtoMessage() {}
 
 func (x *Fault_Cut) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[16]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1248,7 +1451,7 @@ func (x *Fault_Cut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault_Cut.ProtoReflect.Descriptor instead.
 func (*Fault_Cut) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{6, 2}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{9, 2}
 }
 
 func (x *Fault_Cut) GetFrom() string {
@@ -1283,7 +1486,7 @@ type Fault_Link struct {
 
 func (x *Fault_Link) Reset() {
 	*x = Fault_Link{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[17]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1498,7 @@ func (x *Fault_Link) String() string {
 func (*Fault_Link) ProtoMessage() {}
 
 func (x *Fault_Link) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[17]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1511,7 @@ func (x *Fault_Link) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault_Link.ProtoReflect.Descriptor instead.
 func (*Fault_Link) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{6, 3}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{9, 3}
 }
 
 func (x *Fault_Link) GetFrom() string {
@@ -1357,7 +1560,7 @@ type Fault_Reset struct {
 
 func (x *Fault_Reset) Reset() {
 	*x = Fault_Reset{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[18]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1572,7 @@ func (x *Fault_Reset) String() string {
 func (*Fault_Reset) ProtoMessage() {}
 
 func (x *Fault_Reset) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[18]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1585,7 @@ func (x *Fault_Reset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault_Reset.ProtoReflect.Descriptor instead.
 func (*Fault_Reset) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{6, 4}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{9, 4}
 }
 
 func (x *Fault_Reset) GetFrom() string {
@@ -1413,7 +1616,7 @@ type Fault_Disk struct {
 
 func (x *Fault_Disk) Reset() {
 	*x = Fault_Disk{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[19]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1425,7 +1628,7 @@ func (x *Fault_Disk) String() string {
 func (*Fault_Disk) ProtoMessage() {}
 
 func (x *Fault_Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[19]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1438,7 +1641,7 @@ func (x *Fault_Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault_Disk.ProtoReflect.Descriptor instead.
 func (*Fault_Disk) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{6, 5}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{9, 5}
 }
 
 func (x *Fault_Disk) GetNodes() string {
@@ -1474,7 +1677,7 @@ type Fault_Slow struct {
 
 func (x *Fault_Slow) Reset() {
 	*x = Fault_Slow{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[20]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1486,7 +1689,7 @@ func (x *Fault_Slow) String() string {
 func (*Fault_Slow) ProtoMessage() {}
 
 func (x *Fault_Slow) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[20]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1499,7 +1702,7 @@ func (x *Fault_Slow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault_Slow.ProtoReflect.Descriptor instead.
 func (*Fault_Slow) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{6, 6}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{9, 6}
 }
 
 func (x *Fault_Slow) GetNodes() string {
@@ -1530,7 +1733,7 @@ type Fault_Clock struct {
 
 func (x *Fault_Clock) Reset() {
 	*x = Fault_Clock{}
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[21]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1542,7 +1745,7 @@ func (x *Fault_Clock) String() string {
 func (*Fault_Clock) ProtoMessage() {}
 
 func (x *Fault_Clock) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_cluster_proto_msgTypes[21]
+	mi := &file_ciranda_v1_cluster_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1555,7 +1758,7 @@ func (x *Fault_Clock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault_Clock.ProtoReflect.Descriptor instead.
 func (*Fault_Clock) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{6, 7}
+	return file_ciranda_v1_cluster_proto_rawDescGZIP(), []int{9, 7}
 }
 
 func (x *Fault_Clock) GetNodes() string {
@@ -1584,8 +1787,12 @@ var File_ciranda_v1_cluster_proto protoreflect.FileDescriptor
 const file_ciranda_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"\x18ciranda/v1/cluster.proto\x12\n" +
-	"ciranda.v1\"\x0f\n" +
-	"\rStatusRequest\"\xab\x02\n" +
+	"ciranda.v1\x1a\x17ciranda/v1/access.proto\"'\n" +
+	"\vEchoRequest\x12\x18\n" +
+	"\apayload\x18\x01 \x01(\fR\apayload\"(\n" +
+	"\fEchoResponse\x12\x18\n" +
+	"\apayload\x18\x01 \x01(\fR\apayload\"\x0f\n" +
+	"\rStatusRequest\"\xe2\x02\n" +
 	"\x0eStatusResponse\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x1a\n" +
 	"\binsecure\x18\x02 \x01(\bR\binsecure\x12\x16\n" +
@@ -1595,10 +1802,20 @@ const file_ciranda_v1_cluster_proto_rawDesc = "" +
 	"\x05nodes\x18\x06 \x03(\v2\x16.ciranda.v1.NodeStatusR\x05nodes\x12\x16\n" +
 	"\x06faults\x18\a \x03(\tR\x06faults\x12\x14\n" +
 	"\x05stack\x18\b \x01(\tR\x05stack\x12%\n" +
-	"\x0esupervisor_pid\x18\t \x01(\rR\rsupervisorPid\"8\n" +
+	"\x0esupervisor_pid\x18\t \x01(\rR\rsupervisorPid\x125\n" +
+	"\bgateways\x18\n" +
+	" \x03(\v2\x19.ciranda.v1.GatewayStatusR\bgateways\"\xe9\x01\n" +
+	"\rGatewayStatus\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x15.ciranda.v1.NodeStateR\x05state\x12!\n" +
+	"\fgrpc_address\x18\x03 \x01(\tR\vgrpcAddress\x12!\n" +
+	"\fhttp_address\x18\x04 \x01(\tR\vhttpAddress\x12%\n" +
+	"\x0esocket_address\x18\x05 \x01(\tR\rsocketAddress\x12\x10\n" +
+	"\x03pid\x18\x06 \x01(\rR\x03pid\x12\x18\n" +
+	"\aproblem\x18\a \x01(\tR\aproblem\"8\n" +
 	"\x04Term\x12\x18\n" +
 	"\acounter\x18\x01 \x01(\x04R\acounter\x12\x16\n" +
-	"\x06leader\x18\x02 \x01(\rR\x06leader\"\xc5\x03\n" +
+	"\x06leader\x18\x02 \x01(\rR\x06leader\"\xec\x03\n" +
 	"\n" +
 	"NodeStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12+\n" +
@@ -1617,7 +1834,8 @@ const file_ciranda_v1_cluster_proto_rawDesc = "" +
 	"\bsuspects\x18\f \x03(\rR\bsuspects\x12\x14\n" +
 	"\x05phase\x18\r \x01(\tR\x05phase\x12\x18\n" +
 	"\aproblem\x18\x0e \x01(\tR\aproblem\x12\x18\n" +
-	"\arefused\x18\x0f \x01(\x04R\arefused\"\"\n" +
+	"\arefused\x18\x0f \x01(\x04R\arefused\x12%\n" +
+	"\x0esocket_address\x18\x10 \x01(\tR\rsocketAddress\"\"\n" +
 	"\fElectRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\"=\n" +
 	"\rElectResponse\x12\x12\n" +
@@ -1692,13 +1910,16 @@ const file_ciranda_v1_cluster_proto_rawDesc = "" +
 	"\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rNODE_STATE_UP\x10\x01\x12\x13\n" +
 	"\x0fNODE_STATE_DOWN\x10\x02\x12\x15\n" +
-	"\x11NODE_STATE_PAUSED\x10\x032\xd1\x02\n" +
-	"\x0eClusterService\x12?\n" +
-	"\x06Status\x12\x19.ciranda.v1.StatusRequest\x1a\x1a.ciranda.v1.StatusResponse\x12<\n" +
-	"\x05Elect\x12\x18.ciranda.v1.ElectRequest\x1a\x19.ciranda.v1.ElectResponse\x12E\n" +
-	"\bSetFault\x12\x1b.ciranda.v1.SetFaultRequest\x1a\x1c.ciranda.v1.SetFaultResponse\x129\n" +
-	"\x04Heal\x12\x17.ciranda.v1.HealRequest\x1a\x18.ciranda.v1.HealResponse\x12>\n" +
-	"\x05Watch\x12\x18.ciranda.v1.WatchRequest\x1a\x19.ciranda.v1.WatchResponse0\x01B&Z$ciranda.dev/api/ciranda/v1;cirandav1b\x06proto3"
+	"\x11NODE_STATE_PAUSED\x10\x032\xa9\x02\n" +
+	"\x0eClusterService\x12E\n" +
+	"\x06Status\x12\x19.ciranda.v1.StatusRequest\x1a\x1a.ciranda.v1.StatusResponse\"\x04\x98\xe5\x18\x01\x12B\n" +
+	"\x05Elect\x12\x18.ciranda.v1.ElectRequest\x1a\x19.ciranda.v1.ElectResponse\"\x04\x98\xe5\x18\x03\x12K\n" +
+	"\bSetFault\x12\x1b.ciranda.v1.SetFaultRequest\x1a\x1c.ciranda.v1.SetFaultResponse\"\x04\x98\xe5\x18\x03\x12?\n" +
+	"\x04Heal\x12\x17.ciranda.v1.HealRequest\x1a\x18.ciranda.v1.HealResponse\"\x04\x98\xe5\x18\x032T\n" +
+	"\fEventService\x12D\n" +
+	"\x05Watch\x12\x18.ciranda.v1.WatchRequest\x1a\x19.ciranda.v1.WatchResponse\"\x04\x98\xe5\x18\x010\x012N\n" +
+	"\vEchoService\x12?\n" +
+	"\x04Echo\x12\x17.ciranda.v1.EchoRequest\x1a\x18.ciranda.v1.EchoResponse\"\x04\x98\xe5\x18\x01B&Z$ciranda.dev/api/ciranda/v1;cirandav1b\x06proto3"
 
 var (
 	file_ciranda_v1_cluster_proto_rawDescOnce sync.Once
@@ -1713,62 +1934,69 @@ func file_ciranda_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_ciranda_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_ciranda_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_ciranda_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_ciranda_v1_cluster_proto_goTypes = []any{
 	(NodeState)(0),           // 0: ciranda.v1.NodeState
-	(*StatusRequest)(nil),    // 1: ciranda.v1.StatusRequest
-	(*StatusResponse)(nil),   // 2: ciranda.v1.StatusResponse
-	(*Term)(nil),             // 3: ciranda.v1.Term
-	(*NodeStatus)(nil),       // 4: ciranda.v1.NodeStatus
-	(*ElectRequest)(nil),     // 5: ciranda.v1.ElectRequest
-	(*ElectResponse)(nil),    // 6: ciranda.v1.ElectResponse
-	(*Fault)(nil),            // 7: ciranda.v1.Fault
-	(*SetFaultRequest)(nil),  // 8: ciranda.v1.SetFaultRequest
-	(*SetFaultResponse)(nil), // 9: ciranda.v1.SetFaultResponse
-	(*HealRequest)(nil),      // 10: ciranda.v1.HealRequest
-	(*HealResponse)(nil),     // 11: ciranda.v1.HealResponse
-	(*WatchRequest)(nil),     // 12: ciranda.v1.WatchRequest
-	(*WatchResponse)(nil),    // 13: ciranda.v1.WatchResponse
-	(*Event)(nil),            // 14: ciranda.v1.Event
-	(*Fault_Partition)(nil),  // 15: ciranda.v1.Fault.Partition
-	(*Fault_Isolate)(nil),    // 16: ciranda.v1.Fault.Isolate
-	(*Fault_Cut)(nil),        // 17: ciranda.v1.Fault.Cut
-	(*Fault_Link)(nil),       // 18: ciranda.v1.Fault.Link
-	(*Fault_Reset)(nil),      // 19: ciranda.v1.Fault.Reset
-	(*Fault_Disk)(nil),       // 20: ciranda.v1.Fault.Disk
-	(*Fault_Slow)(nil),       // 21: ciranda.v1.Fault.Slow
-	(*Fault_Clock)(nil),      // 22: ciranda.v1.Fault.Clock
+	(*EchoRequest)(nil),      // 1: ciranda.v1.EchoRequest
+	(*EchoResponse)(nil),     // 2: ciranda.v1.EchoResponse
+	(*StatusRequest)(nil),    // 3: ciranda.v1.StatusRequest
+	(*StatusResponse)(nil),   // 4: ciranda.v1.StatusResponse
+	(*GatewayStatus)(nil),    // 5: ciranda.v1.GatewayStatus
+	(*Term)(nil),             // 6: ciranda.v1.Term
+	(*NodeStatus)(nil),       // 7: ciranda.v1.NodeStatus
+	(*ElectRequest)(nil),     // 8: ciranda.v1.ElectRequest
+	(*ElectResponse)(nil),    // 9: ciranda.v1.ElectResponse
+	(*Fault)(nil),            // 10: ciranda.v1.Fault
+	(*SetFaultRequest)(nil),  // 11: ciranda.v1.SetFaultRequest
+	(*SetFaultResponse)(nil), // 12: ciranda.v1.SetFaultResponse
+	(*HealRequest)(nil),      // 13: ciranda.v1.HealRequest
+	(*HealResponse)(nil),     // 14: ciranda.v1.HealResponse
+	(*WatchRequest)(nil),     // 15: ciranda.v1.WatchRequest
+	(*WatchResponse)(nil),    // 16: ciranda.v1.WatchResponse
+	(*Event)(nil),            // 17: ciranda.v1.Event
+	(*Fault_Partition)(nil),  // 18: ciranda.v1.Fault.Partition
+	(*Fault_Isolate)(nil),    // 19: ciranda.v1.Fault.Isolate
+	(*Fault_Cut)(nil),        // 20: ciranda.v1.Fault.Cut
+	(*Fault_Link)(nil),       // 21: ciranda.v1.Fault.Link
+	(*Fault_Reset)(nil),      // 22: ciranda.v1.Fault.Reset
+	(*Fault_Disk)(nil),       // 23: ciranda.v1.Fault.Disk
+	(*Fault_Slow)(nil),       // 24: ciranda.v1.Fault.Slow
+	(*Fault_Clock)(nil),      // 25: ciranda.v1.Fault.Clock
 }
 var file_ciranda_v1_cluster_proto_depIdxs = []int32{
-	3,  // 0: ciranda.v1.StatusResponse.term:type_name -> ciranda.v1.Term
-	4,  // 1: ciranda.v1.StatusResponse.nodes:type_name -> ciranda.v1.NodeStatus
-	0,  // 2: ciranda.v1.NodeStatus.state:type_name -> ciranda.v1.NodeState
-	3,  // 3: ciranda.v1.NodeStatus.term:type_name -> ciranda.v1.Term
-	15, // 4: ciranda.v1.Fault.partition:type_name -> ciranda.v1.Fault.Partition
-	16, // 5: ciranda.v1.Fault.isolate:type_name -> ciranda.v1.Fault.Isolate
-	17, // 6: ciranda.v1.Fault.cut:type_name -> ciranda.v1.Fault.Cut
-	18, // 7: ciranda.v1.Fault.link:type_name -> ciranda.v1.Fault.Link
-	19, // 8: ciranda.v1.Fault.reset_links:type_name -> ciranda.v1.Fault.Reset
-	20, // 9: ciranda.v1.Fault.disk:type_name -> ciranda.v1.Fault.Disk
-	21, // 10: ciranda.v1.Fault.slow:type_name -> ciranda.v1.Fault.Slow
-	22, // 11: ciranda.v1.Fault.clock:type_name -> ciranda.v1.Fault.Clock
-	7,  // 12: ciranda.v1.SetFaultRequest.fault:type_name -> ciranda.v1.Fault
-	14, // 13: ciranda.v1.WatchResponse.events:type_name -> ciranda.v1.Event
-	1,  // 14: ciranda.v1.ClusterService.Status:input_type -> ciranda.v1.StatusRequest
-	5,  // 15: ciranda.v1.ClusterService.Elect:input_type -> ciranda.v1.ElectRequest
-	8,  // 16: ciranda.v1.ClusterService.SetFault:input_type -> ciranda.v1.SetFaultRequest
-	10, // 17: ciranda.v1.ClusterService.Heal:input_type -> ciranda.v1.HealRequest
-	12, // 18: ciranda.v1.ClusterService.Watch:input_type -> ciranda.v1.WatchRequest
-	2,  // 19: ciranda.v1.ClusterService.Status:output_type -> ciranda.v1.StatusResponse
-	6,  // 20: ciranda.v1.ClusterService.Elect:output_type -> ciranda.v1.ElectResponse
-	9,  // 21: ciranda.v1.ClusterService.SetFault:output_type -> ciranda.v1.SetFaultResponse
-	11, // 22: ciranda.v1.ClusterService.Heal:output_type -> ciranda.v1.HealResponse
-	13, // 23: ciranda.v1.ClusterService.Watch:output_type -> ciranda.v1.WatchResponse
-	19, // [19:24] is the sub-list for method output_type
-	14, // [14:19] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	6,  // 0: ciranda.v1.StatusResponse.term:type_name -> ciranda.v1.Term
+	7,  // 1: ciranda.v1.StatusResponse.nodes:type_name -> ciranda.v1.NodeStatus
+	5,  // 2: ciranda.v1.StatusResponse.gateways:type_name -> ciranda.v1.GatewayStatus
+	0,  // 3: ciranda.v1.GatewayStatus.state:type_name -> ciranda.v1.NodeState
+	0,  // 4: ciranda.v1.NodeStatus.state:type_name -> ciranda.v1.NodeState
+	6,  // 5: ciranda.v1.NodeStatus.term:type_name -> ciranda.v1.Term
+	18, // 6: ciranda.v1.Fault.partition:type_name -> ciranda.v1.Fault.Partition
+	19, // 7: ciranda.v1.Fault.isolate:type_name -> ciranda.v1.Fault.Isolate
+	20, // 8: ciranda.v1.Fault.cut:type_name -> ciranda.v1.Fault.Cut
+	21, // 9: ciranda.v1.Fault.link:type_name -> ciranda.v1.Fault.Link
+	22, // 10: ciranda.v1.Fault.reset_links:type_name -> ciranda.v1.Fault.Reset
+	23, // 11: ciranda.v1.Fault.disk:type_name -> ciranda.v1.Fault.Disk
+	24, // 12: ciranda.v1.Fault.slow:type_name -> ciranda.v1.Fault.Slow
+	25, // 13: ciranda.v1.Fault.clock:type_name -> ciranda.v1.Fault.Clock
+	10, // 14: ciranda.v1.SetFaultRequest.fault:type_name -> ciranda.v1.Fault
+	17, // 15: ciranda.v1.WatchResponse.events:type_name -> ciranda.v1.Event
+	3,  // 16: ciranda.v1.ClusterService.Status:input_type -> ciranda.v1.StatusRequest
+	8,  // 17: ciranda.v1.ClusterService.Elect:input_type -> ciranda.v1.ElectRequest
+	11, // 18: ciranda.v1.ClusterService.SetFault:input_type -> ciranda.v1.SetFaultRequest
+	13, // 19: ciranda.v1.ClusterService.Heal:input_type -> ciranda.v1.HealRequest
+	15, // 20: ciranda.v1.EventService.Watch:input_type -> ciranda.v1.WatchRequest
+	1,  // 21: ciranda.v1.EchoService.Echo:input_type -> ciranda.v1.EchoRequest
+	4,  // 22: ciranda.v1.ClusterService.Status:output_type -> ciranda.v1.StatusResponse
+	9,  // 23: ciranda.v1.ClusterService.Elect:output_type -> ciranda.v1.ElectResponse
+	12, // 24: ciranda.v1.ClusterService.SetFault:output_type -> ciranda.v1.SetFaultResponse
+	14, // 25: ciranda.v1.ClusterService.Heal:output_type -> ciranda.v1.HealResponse
+	16, // 26: ciranda.v1.EventService.Watch:output_type -> ciranda.v1.WatchResponse
+	2,  // 27: ciranda.v1.EchoService.Echo:output_type -> ciranda.v1.EchoResponse
+	22, // [22:28] is the sub-list for method output_type
+	16, // [16:22] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_ciranda_v1_cluster_proto_init() }
@@ -1776,7 +2004,8 @@ func file_ciranda_v1_cluster_proto_init() {
 	if File_ciranda_v1_cluster_proto != nil {
 		return
 	}
-	file_ciranda_v1_cluster_proto_msgTypes[6].OneofWrappers = []any{
+	file_ciranda_v1_access_proto_init()
+	file_ciranda_v1_cluster_proto_msgTypes[9].OneofWrappers = []any{
 		(*Fault_Partition_)(nil),
 		(*Fault_Isolate_)(nil),
 		(*Fault_Cut_)(nil),
@@ -1786,16 +2015,16 @@ func file_ciranda_v1_cluster_proto_init() {
 		(*Fault_Slow_)(nil),
 		(*Fault_Clock_)(nil),
 	}
-	file_ciranda_v1_cluster_proto_msgTypes[17].OneofWrappers = []any{}
+	file_ciranda_v1_cluster_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ciranda_v1_cluster_proto_rawDesc), len(file_ciranda_v1_cluster_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   22,
+			NumMessages:   25,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   3,
 		},
 		GoTypes:           file_ciranda_v1_cluster_proto_goTypes,
 		DependencyIndexes: file_ciranda_v1_cluster_proto_depIdxs,

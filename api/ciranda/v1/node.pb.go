@@ -998,7 +998,7 @@ var File_ciranda_v1_node_proto protoreflect.FileDescriptor
 const file_ciranda_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"\x15ciranda/v1/node.proto\x12\n" +
-	"ciranda.v1\x1a\x18ciranda/v1/cluster.proto\"\x11\n" +
+	"ciranda.v1\x1a\x17ciranda/v1/access.proto\x1a\x18ciranda/v1/cluster.proto\"\x11\n" +
 	"\x0fDescribeRequest\"\xb0\x02\n" +
 	"\x10DescribeResponse\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12.\n" +
@@ -1049,19 +1049,19 @@ const file_ciranda_v1_node_proto_rawDesc = "" +
 	"\x0eFollowResponse\x12)\n" +
 	"\x06events\x18\x01 \x03(\v2\x11.ciranda.v1.EventR\x06events\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x12\n" +
-	"\x04lost\x18\x03 \x01(\x04R\x04lost2\xd8\x05\n" +
-	"\vNodeService\x12E\n" +
-	"\bDescribe\x12\x1b.ciranda.v1.DescribeRequest\x1a\x1c.ciranda.v1.DescribeResponse\x12T\n" +
-	"\rBeginElection\x12 .ciranda.v1.BeginElectionRequest\x1a!.ciranda.v1.BeginElectionResponse\x12E\n" +
-	"\bSetLinks\x12\x1b.ciranda.v1.SetLinksRequest\x1a\x1c.ciranda.v1.SetLinksResponse\x12K\n" +
+	"\x04lost\x18\x03 \x01(\x04R\x04lost2\x94\x06\n" +
+	"\vNodeService\x12K\n" +
+	"\bDescribe\x12\x1b.ciranda.v1.DescribeRequest\x1a\x1c.ciranda.v1.DescribeResponse\"\x04\x98\xe5\x18\x01\x12Z\n" +
+	"\rBeginElection\x12 .ciranda.v1.BeginElectionRequest\x1a!.ciranda.v1.BeginElectionResponse\"\x04\x98\xe5\x18\x03\x12K\n" +
+	"\bSetLinks\x12\x1b.ciranda.v1.SetLinksRequest\x1a\x1c.ciranda.v1.SetLinksResponse\"\x04\x98\xe5\x18\x03\x12Q\n" +
 	"\n" +
-	"BreakLinks\x12\x1d.ciranda.v1.BreakLinksRequest\x1a\x1e.ciranda.v1.BreakLinksResponse\x12B\n" +
-	"\aSetDisk\x12\x1a.ciranda.v1.SetDiskRequest\x1a\x1b.ciranda.v1.SetDiskResponse\x12B\n" +
-	"\aSetSlow\x12\x1a.ciranda.v1.SetSlowRequest\x1a\x1b.ciranda.v1.SetSlowResponse\x12E\n" +
-	"\bSetClock\x12\x1b.ciranda.v1.SetClockRequest\x1a\x1c.ciranda.v1.SetClockResponse\x12E\n" +
-	"\bMakeWell\x12\x1b.ciranda.v1.MakeWellRequest\x1a\x1c.ciranda.v1.MakeWellResponse\x12?\n" +
-	"\x06Freeze\x12\x19.ciranda.v1.FreezeRequest\x1a\x1a.ciranda.v1.FreezeResponse\x12A\n" +
-	"\x06Follow\x12\x19.ciranda.v1.FollowRequest\x1a\x1a.ciranda.v1.FollowResponse0\x01B&Z$ciranda.dev/api/ciranda/v1;cirandav1b\x06proto3"
+	"BreakLinks\x12\x1d.ciranda.v1.BreakLinksRequest\x1a\x1e.ciranda.v1.BreakLinksResponse\"\x04\x98\xe5\x18\x03\x12H\n" +
+	"\aSetDisk\x12\x1a.ciranda.v1.SetDiskRequest\x1a\x1b.ciranda.v1.SetDiskResponse\"\x04\x98\xe5\x18\x03\x12H\n" +
+	"\aSetSlow\x12\x1a.ciranda.v1.SetSlowRequest\x1a\x1b.ciranda.v1.SetSlowResponse\"\x04\x98\xe5\x18\x03\x12K\n" +
+	"\bSetClock\x12\x1b.ciranda.v1.SetClockRequest\x1a\x1c.ciranda.v1.SetClockResponse\"\x04\x98\xe5\x18\x03\x12K\n" +
+	"\bMakeWell\x12\x1b.ciranda.v1.MakeWellRequest\x1a\x1c.ciranda.v1.MakeWellResponse\"\x04\x98\xe5\x18\x03\x12E\n" +
+	"\x06Freeze\x12\x19.ciranda.v1.FreezeRequest\x1a\x1a.ciranda.v1.FreezeResponse\"\x04\x98\xe5\x18\x03\x12G\n" +
+	"\x06Follow\x12\x19.ciranda.v1.FollowRequest\x1a\x1a.ciranda.v1.FollowResponse\"\x04\x98\xe5\x18\x010\x01B&Z$ciranda.dev/api/ciranda/v1;cirandav1b\x06proto3"
 
 var (
 	file_ciranda_v1_node_proto_rawDescOnce sync.Once
@@ -1140,6 +1140,7 @@ func file_ciranda_v1_node_proto_init() {
 	if File_ciranda_v1_node_proto != nil {
 		return
 	}
+	file_ciranda_v1_access_proto_init()
 	file_ciranda_v1_cluster_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -68,7 +68,9 @@ func (x *KillRequest) GetNodes() string {
 type KillResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The nodes that the request named.
-	Nodes         []uint32 `protobuf:"varint,1,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
+	Nodes []uint32 `protobuf:"varint,1,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
+	// The gateways that the request named.
+	Gateways      []string `protobuf:"bytes,2,rep,name=gateways,proto3" json:"gateways,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -106,6 +108,13 @@ func (*KillResponse) Descriptor() ([]byte, []int) {
 func (x *KillResponse) GetNodes() []uint32 {
 	if x != nil {
 		return x.Nodes
+	}
+	return nil
+}
+
+func (x *KillResponse) GetGateways() []string {
+	if x != nil {
+		return x.Gateways
 	}
 	return nil
 }
@@ -158,7 +167,9 @@ type PauseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Nodes []uint32               `protobuf:"varint,1,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
 	// Whether they were frozen from within, for want of a way to pause a process here.
-	Frozen        bool `protobuf:"varint,2,opt,name=frozen,proto3" json:"frozen,omitempty"`
+	Frozen bool `protobuf:"varint,2,opt,name=frozen,proto3" json:"frozen,omitempty"`
+	// The gateways that the request named.
+	Gateways      []string `protobuf:"bytes,3,rep,name=gateways,proto3" json:"gateways,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -207,6 +218,13 @@ func (x *PauseResponse) GetFrozen() bool {
 	return false
 }
 
+func (x *PauseResponse) GetGateways() []string {
+	if x != nil {
+		return x.Gateways
+	}
+	return nil
+}
+
 type ResumeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Nodes         string                 `protobuf:"bytes,1,opt,name=nodes,proto3" json:"nodes,omitempty"`
@@ -252,8 +270,10 @@ func (x *ResumeRequest) GetNodes() string {
 }
 
 type ResumeResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Nodes         []uint32               `protobuf:"varint,1,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Nodes []uint32               `protobuf:"varint,1,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
+	// The gateways that the request named.
+	Gateways      []string `protobuf:"bytes,2,rep,name=gateways,proto3" json:"gateways,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -291,6 +311,13 @@ func (*ResumeResponse) Descriptor() ([]byte, []int) {
 func (x *ResumeResponse) GetNodes() []uint32 {
 	if x != nil {
 		return x.Nodes
+	}
+	return nil
+}
+
+func (x *ResumeResponse) GetGateways() []string {
+	if x != nil {
+		return x.Gateways
 	}
 	return nil
 }
@@ -349,8 +376,10 @@ func (x *RestartRequest) GetLoseDisk() bool {
 }
 
 type RestartResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Nodes         []uint32               `protobuf:"varint,1,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Nodes []uint32               `protobuf:"varint,1,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
+	// The gateways that the request named.
+	Gateways      []string `protobuf:"bytes,2,rep,name=gateways,proto3" json:"gateways,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -388,6 +417,13 @@ func (*RestartResponse) Descriptor() ([]byte, []int) {
 func (x *RestartResponse) GetNodes() []uint32 {
 	if x != nil {
 		return x.Nodes
+	}
+	return nil
+}
+
+func (x *RestartResponse) GetGateways() []string {
+	if x != nil {
+		return x.Gateways
 	}
 	return nil
 }
@@ -469,33 +505,37 @@ var File_ciranda_v1_supervisor_proto protoreflect.FileDescriptor
 const file_ciranda_v1_supervisor_proto_rawDesc = "" +
 	"\n" +
 	"\x1bciranda/v1/supervisor.proto\x12\n" +
-	"ciranda.v1\"#\n" +
+	"ciranda.v1\x1a\x17ciranda/v1/access.proto\"#\n" +
 	"\vKillRequest\x12\x14\n" +
-	"\x05nodes\x18\x01 \x01(\tR\x05nodes\"$\n" +
+	"\x05nodes\x18\x01 \x01(\tR\x05nodes\"@\n" +
 	"\fKillResponse\x12\x14\n" +
-	"\x05nodes\x18\x01 \x03(\rR\x05nodes\"$\n" +
+	"\x05nodes\x18\x01 \x03(\rR\x05nodes\x12\x1a\n" +
+	"\bgateways\x18\x02 \x03(\tR\bgateways\"$\n" +
 	"\fPauseRequest\x12\x14\n" +
-	"\x05nodes\x18\x01 \x01(\tR\x05nodes\"=\n" +
+	"\x05nodes\x18\x01 \x01(\tR\x05nodes\"Y\n" +
 	"\rPauseResponse\x12\x14\n" +
 	"\x05nodes\x18\x01 \x03(\rR\x05nodes\x12\x16\n" +
-	"\x06frozen\x18\x02 \x01(\bR\x06frozen\"%\n" +
+	"\x06frozen\x18\x02 \x01(\bR\x06frozen\x12\x1a\n" +
+	"\bgateways\x18\x03 \x03(\tR\bgateways\"%\n" +
 	"\rResumeRequest\x12\x14\n" +
-	"\x05nodes\x18\x01 \x01(\tR\x05nodes\"&\n" +
+	"\x05nodes\x18\x01 \x01(\tR\x05nodes\"B\n" +
 	"\x0eResumeResponse\x12\x14\n" +
-	"\x05nodes\x18\x01 \x03(\rR\x05nodes\"C\n" +
+	"\x05nodes\x18\x01 \x03(\rR\x05nodes\x12\x1a\n" +
+	"\bgateways\x18\x02 \x03(\tR\bgateways\"C\n" +
 	"\x0eRestartRequest\x12\x14\n" +
 	"\x05nodes\x18\x01 \x01(\tR\x05nodes\x12\x1b\n" +
-	"\tlose_disk\x18\x02 \x01(\bR\bloseDisk\"'\n" +
+	"\tlose_disk\x18\x02 \x01(\bR\bloseDisk\"C\n" +
 	"\x0fRestartResponse\x12\x14\n" +
-	"\x05nodes\x18\x01 \x03(\rR\x05nodes\"\r\n" +
+	"\x05nodes\x18\x01 \x03(\rR\x05nodes\x12\x1a\n" +
+	"\bgateways\x18\x02 \x03(\tR\bgateways\"\r\n" +
 	"\vDownRequest\"\x0e\n" +
-	"\fDownResponse2\xcc\x02\n" +
-	"\x11SupervisorService\x129\n" +
-	"\x04Kill\x12\x17.ciranda.v1.KillRequest\x1a\x18.ciranda.v1.KillResponse\x12<\n" +
-	"\x05Pause\x12\x18.ciranda.v1.PauseRequest\x1a\x19.ciranda.v1.PauseResponse\x12?\n" +
-	"\x06Resume\x12\x19.ciranda.v1.ResumeRequest\x1a\x1a.ciranda.v1.ResumeResponse\x12B\n" +
-	"\aRestart\x12\x1a.ciranda.v1.RestartRequest\x1a\x1b.ciranda.v1.RestartResponse\x129\n" +
-	"\x04Down\x12\x17.ciranda.v1.DownRequest\x1a\x18.ciranda.v1.DownResponseB&Z$ciranda.dev/api/ciranda/v1;cirandav1b\x06proto3"
+	"\fDownResponse2\xea\x02\n" +
+	"\x11SupervisorService\x12?\n" +
+	"\x04Kill\x12\x17.ciranda.v1.KillRequest\x1a\x18.ciranda.v1.KillResponse\"\x04\x98\xe5\x18\x03\x12B\n" +
+	"\x05Pause\x12\x18.ciranda.v1.PauseRequest\x1a\x19.ciranda.v1.PauseResponse\"\x04\x98\xe5\x18\x03\x12E\n" +
+	"\x06Resume\x12\x19.ciranda.v1.ResumeRequest\x1a\x1a.ciranda.v1.ResumeResponse\"\x04\x98\xe5\x18\x03\x12H\n" +
+	"\aRestart\x12\x1a.ciranda.v1.RestartRequest\x1a\x1b.ciranda.v1.RestartResponse\"\x04\x98\xe5\x18\x03\x12?\n" +
+	"\x04Down\x12\x17.ciranda.v1.DownRequest\x1a\x18.ciranda.v1.DownResponse\"\x04\x98\xe5\x18\x03B&Z$ciranda.dev/api/ciranda/v1;cirandav1b\x06proto3"
 
 var (
 	file_ciranda_v1_supervisor_proto_rawDescOnce sync.Once
@@ -545,6 +585,7 @@ func file_ciranda_v1_supervisor_proto_init() {
 	if File_ciranda_v1_supervisor_proto != nil {
 		return
 	}
+	file_ciranda_v1_access_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -30,7 +30,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// SupervisorService acts on the processes of the nodes of one machine. Nodes are named in words, as for ClusterService.
+// SupervisorService acts on the processes of the nodes of one machine. Nodes are named in words, as for ClusterService;
+// gateways by their names, or "gateway" for the only one.
 type SupervisorServiceClient interface {
 	// Kill ends processes without notice (SIGKILL).
 	Kill(ctx context.Context, in *KillRequest, opts ...grpc.CallOption) (*KillResponse, error)
@@ -106,7 +107,8 @@ func (c *supervisorServiceClient) Down(ctx context.Context, in *DownRequest, opt
 // All implementations should embed UnimplementedSupervisorServiceServer
 // for forward compatibility.
 //
-// SupervisorService acts on the processes of the nodes of one machine. Nodes are named in words, as for ClusterService.
+// SupervisorService acts on the processes of the nodes of one machine. Nodes are named in words, as for ClusterService;
+// gateways by their names, or "gateway" for the only one.
 type SupervisorServiceServer interface {
 	// Kill ends processes without notice (SIGKILL).
 	Kill(context.Context, *KillRequest) (*KillResponse, error)

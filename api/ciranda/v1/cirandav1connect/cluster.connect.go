@@ -23,6 +23,10 @@ const _ = connect.IsAtLeastVersion1_13_0
 const (
 	// ClusterServiceName is the fully-qualified name of the ClusterService service.
 	ClusterServiceName = "ciranda.v1.ClusterService"
+	// EventServiceName is the fully-qualified name of the EventService service.
+	EventServiceName = "ciranda.v1.EventService"
+	// EchoServiceName is the fully-qualified name of the EchoService service.
+	EchoServiceName = "ciranda.v1.EchoService"
 )
 
 // These constants are the fully-qualified names of the RPCs defined in this package. They're
@@ -41,8 +45,10 @@ const (
 	ClusterServiceSetFaultProcedure = "/ciranda.v1.ClusterService/SetFault"
 	// ClusterServiceHealProcedure is the fully-qualified name of the ClusterService's Heal RPC.
 	ClusterServiceHealProcedure = "/ciranda.v1.ClusterService/Heal"
-	// ClusterServiceWatchProcedure is the fully-qualified name of the ClusterService's Watch RPC.
-	ClusterServiceWatchProcedure = "/ciranda.v1.ClusterService/Watch"
+	// EventServiceWatchProcedure is the fully-qualified name of the EventService's Watch RPC.
+	EventServiceWatchProcedure = "/ciranda.v1.EventService/Watch"
+	// EchoServiceEchoProcedure is the fully-qualified name of the EchoService's Echo RPC.
+	EchoServiceEchoProcedure = "/ciranda.v1.EchoService/Echo"
 )
 
 // ClusterServiceClient is a client for the ciranda.v1.ClusterService service.
@@ -55,8 +61,6 @@ type ClusterServiceClient interface {
 	SetFault(context.Context, *v1.SetFaultRequest) (*v1.SetFaultResponse, error)
 	// Heal ends what SetFault began.
 	Heal(context.Context, *v1.HealRequest) (*v1.HealResponse, error)
-	// Watch streams events as they happen. A stream that broke is taken up again with the last cursor received.
-	Watch(context.Context, *v1.WatchRequest) (*connect.ServerStreamForClient[v1.WatchResponse], error)
 }
 
 // NewClusterServiceClient constructs a client for the ciranda.v1.ClusterService service. By
@@ -94,12 +98,6 @@ func NewClusterServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(clusterServiceMethods.ByName("Heal")),
 			connect.WithClientOptions(opts...),
 		),
-		watch: connect.NewClient[v1.WatchRequest, v1.WatchResponse](
-			httpClient,
-			baseURL+ClusterServiceWatchProcedure,
-			connect.WithSchema(clusterServiceMethods.ByName("Watch")),
-			connect.WithClientOptions(opts...),
-		),
 	}
 }
 
@@ -109,7 +107,6 @@ type clusterServiceClient struct {
 	elect    *connect.Client[v1.ElectRequest, v1.ElectResponse]
 	setFault *connect.Client[v1.SetFaultRequest, v1.SetFaultResponse]
 	heal     *connect.Client[v1.HealRequest, v1.HealResponse]
-	watch    *connect.Client[v1.WatchRequest, v1.WatchResponse]
 }
 
 // Status calls ciranda.v1.ClusterService.Status.
@@ -148,11 +145,6 @@ func (c *clusterServiceClient) Heal(ctx context.Context, req *v1.HealRequest) (*
 	return nil, err
 }
 
-// Watch calls ciranda.v1.ClusterService.Watch.
-func (c *clusterServiceClient) Watch(ctx context.Context, req *v1.WatchRequest) (*connect.ServerStreamForClient[v1.WatchResponse], error) {
-	return c.watch.CallServerStream(ctx, connect.NewRequest(req))
-}
-
 // ClusterServiceHandler is an implementation of the ciranda.v1.ClusterService service.
 type ClusterServiceHandler interface {
 	// Status says who is alive, who leads, and why nobody does.
@@ -163,8 +155,6 @@ type ClusterServiceHandler interface {
 	SetFault(context.Context, *v1.SetFaultRequest) (*v1.SetFaultResponse, error)
 	// Heal ends what SetFault began.
 	Heal(context.Context, *v1.HealRequest) (*v1.HealResponse, error)
-	// Watch streams events as they happen. A stream that broke is taken up again with the last cursor received.
-	Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error
 }
 
 // NewClusterServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -198,12 +188,6 @@ func NewClusterServiceHandler(svc ClusterServiceHandler, opts ...connect.Handler
 		connect.WithSchema(clusterServiceMethods.ByName("Heal")),
 		connect.WithHandlerOptions(opts...),
 	)
-	clusterServiceWatchHandler := connect.NewServerStreamHandlerSimple(
-		ClusterServiceWatchProcedure,
-		svc.Watch,
-		connect.WithSchema(clusterServiceMethods.ByName("Watch")),
-		connect.WithHandlerOptions(opts...),
-	)
 	return "/ciranda.v1.ClusterService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ClusterServiceStatusProcedure:
@@ -214,8 +198,6 @@ func NewClusterServiceHandler(svc ClusterServiceHandler, opts ...connect.Handler
 			clusterServiceSetFaultHandler.ServeHTTP(w, r)
 		case ClusterServiceHealProcedure:
 			clusterServiceHealHandler.ServeHTTP(w, r)
-		case ClusterServiceWatchProcedure:
-			clusterServiceWatchHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -241,6 +223,148 @@ func (UnimplementedClusterServiceHandler) Heal(context.Context, *v1.HealRequest)
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("ciranda.v1.ClusterService.Heal is not implemented"))
 }
 
-func (UnimplementedClusterServiceHandler) Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error {
-	return connect.NewError(connect.CodeUnimplemented, errors.New("ciranda.v1.ClusterService.Watch is not implemented"))
+// EventServiceClient is a client for the ciranda.v1.EventService service.
+type EventServiceClient interface {
+	// Watch streams events as they happen. A stream that broke is taken up again with the last cursor received.
+	Watch(context.Context, *v1.WatchRequest) (*connect.ServerStreamForClient[v1.WatchResponse], error)
+}
+
+// NewEventServiceClient constructs a client for the ciranda.v1.EventService service. By default, it
+// uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses, and sends
+// uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the connect.WithGRPC() or
+// connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewEventServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) EventServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	eventServiceMethods := v1.File_ciranda_v1_cluster_proto.Services().ByName("EventService").Methods()
+	return &eventServiceClient{
+		watch: connect.NewClient[v1.WatchRequest, v1.WatchResponse](
+			httpClient,
+			baseURL+EventServiceWatchProcedure,
+			connect.WithSchema(eventServiceMethods.ByName("Watch")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// eventServiceClient implements EventServiceClient.
+type eventServiceClient struct {
+	watch *connect.Client[v1.WatchRequest, v1.WatchResponse]
+}
+
+// Watch calls ciranda.v1.EventService.Watch.
+func (c *eventServiceClient) Watch(ctx context.Context, req *v1.WatchRequest) (*connect.ServerStreamForClient[v1.WatchResponse], error) {
+	return c.watch.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// EventServiceHandler is an implementation of the ciranda.v1.EventService service.
+type EventServiceHandler interface {
+	// Watch streams events as they happen. A stream that broke is taken up again with the last cursor received.
+	Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error
+}
+
+// NewEventServiceHandler builds an HTTP handler from the service implementation. It returns the
+// path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewEventServiceHandler(svc EventServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	eventServiceMethods := v1.File_ciranda_v1_cluster_proto.Services().ByName("EventService").Methods()
+	eventServiceWatchHandler := connect.NewServerStreamHandlerSimple(
+		EventServiceWatchProcedure,
+		svc.Watch,
+		connect.WithSchema(eventServiceMethods.ByName("Watch")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/ciranda.v1.EventService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case EventServiceWatchProcedure:
+			eventServiceWatchHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedEventServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedEventServiceHandler struct{}
+
+func (UnimplementedEventServiceHandler) Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.WatchResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("ciranda.v1.EventService.Watch is not implemented"))
+}
+
+// EchoServiceClient is a client for the ciranda.v1.EchoService service.
+type EchoServiceClient interface {
+	Echo(context.Context, *v1.EchoRequest) (*v1.EchoResponse, error)
+}
+
+// NewEchoServiceClient constructs a client for the ciranda.v1.EchoService service. By default, it
+// uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses, and sends
+// uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the connect.WithGRPC() or
+// connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewEchoServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) EchoServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	echoServiceMethods := v1.File_ciranda_v1_cluster_proto.Services().ByName("EchoService").Methods()
+	return &echoServiceClient{
+		echo: connect.NewClient[v1.EchoRequest, v1.EchoResponse](
+			httpClient,
+			baseURL+EchoServiceEchoProcedure,
+			connect.WithSchema(echoServiceMethods.ByName("Echo")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// echoServiceClient implements EchoServiceClient.
+type echoServiceClient struct {
+	echo *connect.Client[v1.EchoRequest, v1.EchoResponse]
+}
+
+// Echo calls ciranda.v1.EchoService.Echo.
+func (c *echoServiceClient) Echo(ctx context.Context, req *v1.EchoRequest) (*v1.EchoResponse, error) {
+	response, err := c.echo.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// EchoServiceHandler is an implementation of the ciranda.v1.EchoService service.
+type EchoServiceHandler interface {
+	Echo(context.Context, *v1.EchoRequest) (*v1.EchoResponse, error)
+}
+
+// NewEchoServiceHandler builds an HTTP handler from the service implementation. It returns the path
+// on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewEchoServiceHandler(svc EchoServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	echoServiceMethods := v1.File_ciranda_v1_cluster_proto.Services().ByName("EchoService").Methods()
+	echoServiceEchoHandler := connect.NewUnaryHandlerSimple(
+		EchoServiceEchoProcedure,
+		svc.Echo,
+		connect.WithSchema(echoServiceMethods.ByName("Echo")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/ciranda.v1.EchoService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case EchoServiceEchoProcedure:
+			echoServiceEchoHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedEchoServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedEchoServiceHandler struct{}
+
+func (UnimplementedEchoServiceHandler) Echo(context.Context, *v1.EchoRequest) (*v1.EchoResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("ciranda.v1.EchoService.Echo is not implemented"))
 }
