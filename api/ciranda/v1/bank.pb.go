@@ -353,7 +353,9 @@ type Account struct {
 	// Transfers from this account that are not known to have arrived, by receiver and number.
 	Outgoing []*Account_Outgoing `protobuf:"bytes,5,rep,name=outgoing,proto3" json:"outgoing,omitempty"`
 	// Which transfers of others have been added to the balance, by sender.
-	Applied       []*Account_Applied `protobuf:"bytes,6,rep,name=applied,proto3" json:"applied,omitempty"`
+	Applied []*Account_Applied `protobuf:"bytes,6,rep,name=applied,proto3" json:"applied,omitempty"`
+	// What the account began with, the same for each.
+	OpenedWith    int64 `protobuf:"varint,7,opt,name=opened_with,json=openedWith,proto3" json:"opened_with,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -428,6 +430,13 @@ func (x *Account) GetApplied() []*Account_Applied {
 		return x.Applied
 	}
 	return nil
+}
+
+func (x *Account) GetOpenedWith() int64 {
+	if x != nil {
+		return x.OpenedWith
+	}
+	return 0
 }
 
 type BalancesRequest struct {
@@ -755,14 +764,16 @@ const file_ciranda_v1_bank_proto_rawDesc = "" +
 	"\x0eAccountRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\rR\aaccount\"@\n" +
 	"\x0fAccountResponse\x12-\n" +
-	"\aaccount\x18\x01 \x01(\v2\x13.ciranda.v1.AccountR\aaccount\"\xe1\x02\n" +
+	"\aaccount\x18\x01 \x01(\v2\x13.ciranda.v1.AccountR\aaccount\"\x82\x03\n" +
 	"\aAccount\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\rR\x04node\x12\x18\n" +
 	"\abalance\x18\x03 \x01(\x03R\abalance\x12\x12\n" +
 	"\x04next\x18\x04 \x01(\x04R\x04next\x128\n" +
 	"\boutgoing\x18\x05 \x03(\v2\x1c.ciranda.v1.Account.OutgoingR\boutgoing\x125\n" +
-	"\aapplied\x18\x06 \x03(\v2\x1b.ciranda.v1.Account.AppliedR\aapplied\x1aJ\n" +
+	"\aapplied\x18\x06 \x03(\v2\x1b.ciranda.v1.Account.AppliedR\aapplied\x12\x1f\n" +
+	"\vopened_with\x18\a \x01(\x03R\n" +
+	"openedWith\x1aJ\n" +
 	"\bOutgoing\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\rR\x02to\x12\x16\n" +

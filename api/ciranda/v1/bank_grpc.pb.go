@@ -33,8 +33,9 @@ const (
 type BankServiceClient interface {
 	// Transfer moves money. A request with the id of an earlier one is not done again: it gets the same answer.
 	//
-	// If it fails, the code says what is known. INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, UNAVAILABLE and
-	// DEADLINE_EXCEEDED: nothing has changed. UNKNOWN: it may have been done; ask again with the same id.
+	// If it fails, the code says what is known. INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, RESOURCE_EXHAUSTED,
+	// UNAVAILABLE and DEADLINE_EXCEEDED: nothing has changed. UNKNOWN: it may have been done; ask again with the same id.
+	// So is it where no answer came at all: a deadline of the client's own and a connection that broke say nothing.
 	Transfer(ctx context.Context, in *TransferRequest, opts ...grpc.CallOption) (*TransferResponse, error)
 	// Account shows one account, with all that is needed to add up the money of several.
 	Account(ctx context.Context, in *AccountRequest, opts ...grpc.CallOption) (*AccountResponse, error)
@@ -89,8 +90,9 @@ func (c *bankServiceClient) Balances(ctx context.Context, in *BalancesRequest, o
 type BankServiceServer interface {
 	// Transfer moves money. A request with the id of an earlier one is not done again: it gets the same answer.
 	//
-	// If it fails, the code says what is known. INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, UNAVAILABLE and
-	// DEADLINE_EXCEEDED: nothing has changed. UNKNOWN: it may have been done; ask again with the same id.
+	// If it fails, the code says what is known. INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, RESOURCE_EXHAUSTED,
+	// UNAVAILABLE and DEADLINE_EXCEEDED: nothing has changed. UNKNOWN: it may have been done; ask again with the same id.
+	// So is it where no answer came at all: a deadline of the client's own and a connection that broke say nothing.
 	Transfer(context.Context, *TransferRequest) (*TransferResponse, error)
 	// Account shows one account, with all that is needed to add up the money of several.
 	Account(context.Context, *AccountRequest) (*AccountResponse, error)

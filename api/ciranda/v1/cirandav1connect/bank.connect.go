@@ -45,8 +45,9 @@ const (
 type BankServiceClient interface {
 	// Transfer moves money. A request with the id of an earlier one is not done again: it gets the same answer.
 	//
-	// If it fails, the code says what is known. INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, UNAVAILABLE and
-	// DEADLINE_EXCEEDED: nothing has changed. UNKNOWN: it may have been done; ask again with the same id.
+	// If it fails, the code says what is known. INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, RESOURCE_EXHAUSTED,
+	// UNAVAILABLE and DEADLINE_EXCEEDED: nothing has changed. UNKNOWN: it may have been done; ask again with the same id.
+	// So is it where no answer came at all: a deadline of the client's own and a connection that broke say nothing.
 	Transfer(context.Context, *v1.TransferRequest) (*v1.TransferResponse, error)
 	// Account shows one account, with all that is needed to add up the money of several.
 	Account(context.Context, *v1.AccountRequest) (*v1.AccountResponse, error)
@@ -124,8 +125,9 @@ func (c *bankServiceClient) Balances(ctx context.Context, req *v1.BalancesReques
 type BankServiceHandler interface {
 	// Transfer moves money. A request with the id of an earlier one is not done again: it gets the same answer.
 	//
-	// If it fails, the code says what is known. INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, UNAVAILABLE and
-	// DEADLINE_EXCEEDED: nothing has changed. UNKNOWN: it may have been done; ask again with the same id.
+	// If it fails, the code says what is known. INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, RESOURCE_EXHAUSTED,
+	// UNAVAILABLE and DEADLINE_EXCEEDED: nothing has changed. UNKNOWN: it may have been done; ask again with the same id.
+	// So is it where no answer came at all: a deadline of the client's own and a connection that broke say nothing.
 	Transfer(context.Context, *v1.TransferRequest) (*v1.TransferResponse, error)
 	// Account shows one account, with all that is needed to add up the money of several.
 	Account(context.Context, *v1.AccountRequest) (*v1.AccountResponse, error)
