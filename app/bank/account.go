@@ -27,6 +27,7 @@ type peer struct {
 	window []entry  // to it, from the oldest that is not settled
 	below  uint64   // of it: all numbers below are applied,
 	also   []uint64 // and these too; ascending
+	count  uint64   // how many those are
 }
 
 // An entry is a transfer under way, or one that is settled while an older one is not.
@@ -103,6 +104,7 @@ func (p *peer) applied(number uint64) bool {
 func (p *peer) apply(number, low uint64) {
 	i, _ := slices.BinarySearch(p.also, number)
 	p.also = slices.Insert(p.also, i, number)
+	p.count++
 	if low > p.below {
 		p.below = low
 		i, _ := slices.BinarySearch(p.also, low)
@@ -139,7 +141,7 @@ func (p *peer) low() uint64 { return p.window[0].number }
 
 // view is the account as others may see it. It shares nothing with the account.
 func (a *account) view(id protocol.ID) Account {
-	v := Account{Node: id, Balance: a.balance}
+	v := Account{Node: id, Balance: a.balance, Next: a.next}
 	for i := range a.peers {
 		p := &a.peers[i]
 		for _, e := range p.window {
@@ -148,7 +150,7 @@ func (a *account) view(id protocol.ID) Account {
 			}
 		}
 		if p.below > 0 || len(p.also) > 0 {
-			v.Applied = append(v.Applied, Applied{p.id, p.below, slices.Clone(p.also)})
+			v.Applied = append(v.Applied, Applied{p.id, p.below, slices.Clone(p.also), p.count})
 		}
 	}
 	return v
@@ -173,10 +175,48 @@ func Total(accounts []Account) int64 {
 	for _, a := range accounts {
 		total += a.Balance
 		for _, out := range a.Outgoing {
-			if !slices.ContainsFunc(accounts, func(b Account) bool { return b.Node == out.To && b.Has(TID{a.Node, out.Number}) }) {
+			if !isApplied(accounts, a.Node, out) {
 				total += out.Amount
 			}
 		}
 	}
 	return total
+}
+
+// Consistent says whether accounts that were read at different moments are a consistent cut, so that [Total] is right.
+// They must be all accounts of the bank.
+//
+// Messages need not be looked at, for the accounts depend on one another in two ways only. A transfer is applied after
+// its debit: so no account may have applied one with a number of its sender's Next or more. And it is settled after it
+// was applied: so what a sender has debited and no longer lists must have been applied where it went. Numbers have no
+// gaps, so these are as many as are left of Next-1 once the listed ones are taken off; what was applied of the sender,
+// without what it lists, must be as many. The first condition makes them the same ones.
+func Consistent(accounts []Account) bool {
+	return !slices.ContainsFunc(accounts, func(sender Account) bool { return !agrees(sender, accounts) })
+}
+
+// agrees says whether the other accounts know of a sender's transfers what it has debited, and all that it settled.
+func agrees(sender Account, accounts []Account) bool {
+	accounted := uint64(0)
+	for _, a := range accounts {
+		i := slices.IndexFunc(a.Applied, func(s Applied) bool { return s.From == sender.Node })
+		if i < 0 {
+			continue
+		}
+		s := a.Applied[i]
+		if s.Below > sender.Next || len(s.Also) > 0 && s.Also[len(s.Also)-1] >= sender.Next {
+			return false
+		}
+		accounted += s.Count
+	}
+	for _, out := range sender.Outgoing {
+		if !isApplied(accounts, sender.Node, out) {
+			accounted++
+		}
+	}
+	return accounted+1 == sender.Next
+}
+
+func isApplied(accounts []Account, sender protocol.ID, out Outgoing) bool {
+	return slices.ContainsFunc(accounts, func(a Account) bool { return a.Node == out.To && a.Has(TID{sender, out.Number}) })
 }

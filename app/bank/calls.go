@@ -63,10 +63,11 @@ type (
 	Query struct{}
 )
 
-// An Account is the state of a node's account: all that [Total] needs.
+// An Account is the state of a node's account: all that [Total] and [Consistent] need.
 type Account struct {
 	Node     protocol.ID `json:"node"`
 	Balance  int64       `json:"balance"`
+	Next     uint64      `json:"next"`               // the number of the next transfer from it; they count from 1
 	Outgoing []Outgoing  `json:"outgoing,omitempty"` // transfers not known to be applied, by receiver and number
 	Applied  []Applied   `json:"applied,omitempty"`  // transfers that were applied, by sender
 }
@@ -78,11 +79,12 @@ type Outgoing struct {
 	Amount int64       `json:"amount"`
 }
 
-// Applied are the transfers of a sender that a node has applied: those below a number, and some more.
+// Applied are the transfers of a sender that a node has applied: all to it that are below a number, and some more.
 type Applied struct {
 	From  protocol.ID `json:"from"`
 	Below uint64      `json:"below"`
 	Also  []uint64    `json:"also,omitempty"` // ascending
+	Count uint64      `json:"count"`          // how many there are: below Below are also numbers of transfers to others
 }
 
 // Indications. They tell all that checks need.

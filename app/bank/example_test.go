@@ -31,8 +31,8 @@ func ExampleNew() {
 	answer, _ = group.Stack(2).Answer(bank.Query{})
 	fmt.Println(answer)
 	// Output:
-	// {1 70 [{1 2 30}] []}
-	// {2 130 [] [{1 1 [1]}]}
+	// {1 70 2 [{1 2 30}] []}
+	// {2 130 1 [] [{1 1 [1] 1}]}
 }
 
 // All money is the same in every consistent cut. Here the transfer is applied and not yet confirmed: the entry is passed
@@ -43,6 +43,16 @@ func ExampleTotal() {
 	after := bank.Account{Node: 2, Balance: 130, Applied: []bank.Applied{{From: 1, Below: 1, Also: []uint64{1}}}}
 	fmt.Println(bank.Total([]bank.Account{payer, before}), bank.Total([]bank.Account{payer, after}))
 	// Output: 200 200
+}
+
+// Accounts are read one after the other while money moves. Before node 2 was read it had applied a transfer that node
+// 1 had not yet made when it was read: together the two readings show money that does not exist.
+func ExampleConsistent() {
+	early := bank.Account{Node: 1, Balance: 100, Next: 1}
+	late := bank.Account{Node: 2, Balance: 130, Next: 1, Applied: []bank.Applied{{From: 1, Below: 1, Also: []uint64{1}, Count: 1}}}
+	again := bank.Account{Node: 1, Balance: 70, Next: 2}
+	fmt.Println(bank.Consistent([]bank.Account{early, late}), bank.Consistent([]bank.Account{again, late}))
+	// Output: false true
 }
 
 func ExampleOptions_Validate() {

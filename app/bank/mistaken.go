@@ -51,7 +51,8 @@ func (b *Bank) mistakenMemory(o *protocol.Out) {
 		}
 	case M6:
 		for i := range b.account.peers {
-			b.account.peers[i].below, b.account.peers[i].also = 0, nil
+			p := &b.account.peers[i]
+			p.below, p.also, p.count = 0, nil, 0
 		}
 	case M8:
 		b.account.answers = answers{}

@@ -143,7 +143,8 @@ func appendPeer(b []byte, p *peer) []byte {
 		b = binary.AppendUvarint(binary.AppendUvarint(b, e.number-last), uint64(e.amount))
 		last = e.number
 	}
-	b = binary.AppendUvarint(binary.AppendUvarint(b, p.below), uint64(len(p.also)))
+	b = binary.AppendUvarint(binary.AppendUvarint(b, p.count), p.below)
+	b = binary.AppendUvarint(b, uint64(len(p.also)))
 	last = p.below
 	for _, n := range p.also {
 		b = binary.AppendUvarint(b, n-last)
@@ -201,11 +202,14 @@ func (r *reader) peer(next uint64) peer {
 		r.err = fmt.Errorf("found transfers %d to %d to node %d; expected the first not settled, and numbers below %d",
 			p.low(), number, p.id, next)
 	}
-	p.below = r.number("a transfer")
+	p.count, p.below = r.number("how many were applied"), r.number("a transfer")
 	number = p.below
 	for i := range r.count("transfers") {
 		number = r.after(number, min(uint64(i), 1))
 		p.also = append(p.also, number)
+	}
+	if r.err == nil && p.count < uint64(len(p.also)) {
+		r.err = fmt.Errorf("found %d transfers of node %d applied; expected %d at least", p.count, p.id, len(p.also))
 	}
 	return p
 }
