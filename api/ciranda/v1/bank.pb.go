@@ -622,7 +622,9 @@ type Account_Applied struct {
 	// All numbers below this one,
 	Below uint64 `protobuf:"varint,2,opt,name=below,proto3" json:"below,omitempty"`
 	// and these, ascending.
-	Also          []uint64 `protobuf:"varint,3,rep,packed,name=also,proto3" json:"also,omitempty"`
+	Also []uint64 `protobuf:"varint,3,rep,packed,name=also,proto3" json:"also,omitempty"`
+	// How many these are: numbers below that one also belong to transfers to others.
+	Count         uint64 `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -676,6 +678,13 @@ func (x *Account_Applied) GetAlso() []uint64 {
 		return x.Also
 	}
 	return nil
+}
+
+func (x *Account_Applied) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
 }
 
 type BalancesResponse_Balance struct {
@@ -764,7 +773,7 @@ const file_ciranda_v1_bank_proto_rawDesc = "" +
 	"\x0eAccountRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\rR\aaccount\"@\n" +
 	"\x0fAccountResponse\x12-\n" +
-	"\aaccount\x18\x01 \x01(\v2\x13.ciranda.v1.AccountR\aaccount\"\x82\x03\n" +
+	"\aaccount\x18\x01 \x01(\v2\x13.ciranda.v1.AccountR\aaccount\"\x98\x03\n" +
 	"\aAccount\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\rR\x04node\x12\x18\n" +
@@ -777,11 +786,12 @@ const file_ciranda_v1_bank_proto_rawDesc = "" +
 	"\bOutgoing\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\rR\x02to\x12\x16\n" +
-	"\x06amount\x18\x03 \x01(\x03R\x06amount\x1aG\n" +
+	"\x06amount\x18\x03 \x01(\x03R\x06amount\x1a]\n" +
 	"\aApplied\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\rR\x04from\x12\x14\n" +
 	"\x05below\x18\x02 \x01(\x04R\x05below\x12\x12\n" +
-	"\x04also\x18\x03 \x03(\x04R\x04also\"\x11\n" +
+	"\x04also\x18\x03 \x03(\x04R\x04also\x12\x14\n" +
+	"\x05count\x18\x04 \x01(\x04R\x05count\"\x11\n" +
 	"\x0fBalancesRequest\"\x99\x02\n" +
 	"\x10BalancesResponse\x12@\n" +
 	"\baccounts\x18\x01 \x03(\v2$.ciranda.v1.BalancesResponse.BalanceR\baccounts\x12\x19\n" +
