@@ -116,6 +116,16 @@ func Reached(cursor, goal string) bool {
 	return life == goalLife && err == nil && goalErr == nil && n >= m
 }
 
+// earlier is the cursor so many events before another.
+func earlier(cursor string, events int) string {
+	life, number, _ := strings.Cut(cursor, ".")
+	at, err := strconv.ParseUint(number, 10, 64)
+	if err != nil || at < uint64(events) {
+		return cursor
+	}
+	return life + "." + strconv.FormatUint(at-uint64(events), 10)
+}
+
 // parse gives the position from which a cursor goes on.
 func (f *Feed[T]) parse(cursor string) (uint64, error) {
 	f.mu.Lock()

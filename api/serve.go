@@ -99,6 +99,7 @@ func (s *Server) serveHTTP(c Config) {
 	services := http.NewServeMux()
 	c.Services.registerHTTP(services.Handle, connect.WithInterceptors(connectErrors{}), connect.WithReadMaxBytes(maxRequest))
 	mux := http.NewServeMux()
+	services.HandleFunc("GET /events", c.Services.events())
 	mux.Handle("/", requireToken(c.Token, readWhole(services)))
 	mux.HandleFunc("GET /livez", probe(nil))
 	mux.HandleFunc("GET /readyz", probe(c.Ready))
