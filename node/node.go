@@ -193,7 +193,7 @@ func (n *Node) serve(grpc, http net.Listener) {
 	n.peers = newDirectory(n)
 	n.whole = NewGroup(n.cfg.Cluster, n.cfg.Spec.Text(), n.peers, n.links)
 	n.server = api.New(api.Config{
-		Services: api.Services{Node: service{n}, Cluster: n.whole}, Token: n.cfg.Token, GRPC: grpc, HTTP: http,
+		Services: api.Services{Node: service{n}, Cluster: n.whole, Bank: n.bank()}, Token: n.cfg.Token, GRPC: grpc, HTTP: http,
 		Hosts: n.cfg.Hosts, Log: n.log, Ready: n.ready,
 	})
 	n.server.Start()
