@@ -34,7 +34,7 @@ const (
 // A Config says what to serve and where.
 type Config struct {
 	Services Services
-	Token    Token
+	Access   Access
 	GRPC     net.Listener // the gRPC port; nil: none
 	HTTP     net.Listener // the HTTP port; nil: none
 	Hosts    []string     // names beside those of the loopback interface by which the HTTP port may be called
@@ -80,7 +80,7 @@ func (s *Server) Start() {
 func (s *Server) serveGRPC(c Config) {
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
-		grpc.UnaryInterceptor(c.Token.unary), grpc.StreamInterceptor(c.Token.stream),
+		grpc.UnaryInterceptor(c.Access.Token.unary), grpc.StreamInterceptor(c.Access.Token.stream),
 		grpc.MaxRecvMsgSize(maxRequest), grpc.MaxHeaderListSize(maxHeader), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(firstBytes),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 10 * time.Second}),
@@ -89,7 +89,7 @@ func (s *Server) serveGRPC(c Config) {
 	c.Services.registerGRPC(s.grpc)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)
-	s.run("gRPC", func() error { return s.grpc.Serve(guardGRPC(c.GRPC, c.Token, c.Log, &s.refused)) })
+	s.run("gRPC", func() error { return s.grpc.Serve(guardGRPC(c.GRPC, c.Access.Token, c.Log, &s.refused)) })
 }
 
 // handleFunc registers a handler for the paths below one.
@@ -97,10 +97,11 @@ type handleFunc func(path string, h http.Handler)
 
 func (s *Server) serveHTTP(c Config) {
 	services := http.NewServeMux()
-	c.Services.registerHTTP(services.Handle, connect.WithInterceptors(connectErrors{}), connect.WithReadMaxBytes(maxRequest))
+	options := append(jsonCodecs(), connect.WithInterceptors(connectErrors{}), connect.WithReadMaxBytes(maxRequest))
+	c.Services.registerHTTP(services.Handle, options...)
 	mux := http.NewServeMux()
 	services.HandleFunc("GET /events", c.Services.events())
-	mux.Handle("/", requireToken(c.Token, readWhole(services)))
+	mux.Handle("/", requireToken(c.Access.Token, readWhole(services)))
 	mux.HandleFunc("GET /livez", probe(nil))
 	mux.HandleFunc("GET /readyz", probe(c.Ready))
 	ctx, cancel := context.WithCancel(context.Background())

@@ -68,7 +68,7 @@ func serve(t *testing.T) served {
 	t.Helper()
 	g, h := listen(t), listen(t)
 	s := served{token: "0123456789abcdefghij", grpc: g.Addr().String(), http: h.Addr().String(), feed: NewFeed[*cirandav1.Event](4)}
-	s.Server = New(Config{Services: Services{Cluster: village{s.feed}}, Token: s.token, GRPC: g, HTTP: h})
+	s.Server = New(Config{Services: Services{Cluster: village{s.feed}}, Access: Access{Token: s.token}, GRPC: g, HTTP: h})
 	s.Start()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -89,7 +89,7 @@ func listen(t *testing.T) net.Listener {
 
 func (s served) client(t *testing.T, token Token) *Client {
 	t.Helper()
-	c, err := Dial(s.grpc, token)
+	c, err := Dial(s.grpc, Access{Token: token})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,6 +147,25 @@ func TestErrorsNameTheFieldOnBothPorts(t *testing.T) {
 	details, _ := json.Marshal(object["details"])
 	if code != 400 || object["code"] != "invalid_argument" || !bytes.Contains(details, []byte("google.rpc.BadRequest")) {
 		t.Errorf("over HTTP: got %d, %v", code, object)
+	}
+}
+
+func TestJSONThatIsNotExpectedIsRefused(t *testing.T) {
+	s := serve(t)
+	for body, want := range map[string]string{
+		`{"nod": "3"}`:   `unknown field "nod"`,
+		`{"node": 3}`:    "invalid value for string",
+		`{"node": "3"`:   "unexpected EOF",
+		"":               "found nothing; expected a JSON object",
+		`[]`:             "unexpected token [",
+		`{"node":"3"} x`: "invalid value x",
+	} {
+		for _, kind := range []string{"application/json", "application/json; charset=utf-8"} {
+			code, object := s.post(t, "Elect", body, func(r *http.Request) { r.Header.Set("Content-Type", kind) })
+			if text, _ := object["message"].(string); code != 400 || !strings.Contains(text, want) {
+				t.Errorf("%s as %s: got %d, %v; want %q", body, kind, code, object, want)
+			}
+		}
 	}
 }
 
