@@ -56,10 +56,10 @@ func (s served) lives(t *testing.T) {
 // Another user listens on the port of a process that is gone. The token must not reach him.
 func TestTokenIsNotShownToWhoDoesNotHaveIt(t *testing.T) {
 	const token = "0123456789abcdefghij"
-	for name, other := range map[string]Config{"another token": {Token: "abcdefghij0123456789"}, "plain text": {}} {
+	for name, other := range map[string]Config{"another token": {Access: Access{Token: "abcdefghij0123456789"}}, "plain text": {}} {
 		l := listen(t)
 		seen := &spy{Listener: l}
-		if other.Token != "" {
+		if other.Access.Token != "" {
 			other.GRPC = seen
 			s := New(other)
 			s.Start()
@@ -69,7 +69,7 @@ func TestTokenIsNotShownToWhoDoesNotHaveIt(t *testing.T) {
 			defer g.Stop()
 			go g.Serve(seen)
 		}
-		c, err := Dial(l.Addr().String(), token)
+		c, err := Dial(l.Addr().String(), Access{Token: token})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +105,7 @@ func TestTokenIsHiddenFromRelays(t *testing.T) {
 		to.Close()
 		read <- b.Bytes()
 	}()
-	c, err := Dial(l.Addr().String(), s.token)
+	c, err := Dial(l.Addr().String(), Access{Token: s.token})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestStrangersMayNotSendMuch(t *testing.T) {
 func TestSlowBodies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := pipes{make(chan net.Conn), make(chan struct{})}
-		s := New(Config{Services: Services{Cluster: village{NewFeed[*cirandav1.Event](4)}}, Token: "0123456789abcdefghij", HTTP: l})
+		s := New(Config{Services: Services{Cluster: village{NewFeed[*cirandav1.Event](4)}}, Access: Access{Token: "0123456789abcdefghij"}, HTTP: l})
 		s.Start()
 		begin := "POST /ciranda.v1.ClusterService/%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/%s\r\n%sContent-Length: %d\r\n\r\n"
 		token := "Authorization: Bearer 0123456789abcdefghij\r\n"

@@ -29,7 +29,8 @@ type Client struct {
 
 // Dial makes a client of the gRPC port at an address. It connects at the first call, and again when it must. Whoever
 // answers there is told nothing unless it has the token.
-func Dial(address string, t Token) (*Client, error) {
+func Dial(address string, a Access) (*Client, error) {
+	t := a.Token
 	c, err := grpc.NewClient("passthrough:///"+address,
 		grpc.WithTransportCredentials(credentials.NewTLS(t.clientTLS())), grpc.WithPerRPCCredentials(t),
 		grpc.WithUnaryInterceptor(strangeUnary), grpc.WithStreamInterceptor(strangeStream),

@@ -60,7 +60,7 @@ func (t *target) connect() (*api.Client, error) {
 	if err != nil {
 		return nil, mistake{err.Error(), "--token-file says where the cluster's token is"}
 	}
-	return api.Dial(t.address, token)
+	return api.Dial(t.address, api.Access{Token: token})
 }
 
 // with calls a function with a client of the cluster.

@@ -98,7 +98,7 @@ func (f *nodeFlags) fill(cmd *cobra.Command) (err error) {
 	if c.Peers, err = node.ParsePeers(f.peers); err != nil {
 		return err
 	}
-	if c.Token, err = api.ReadToken(f.tokenFile); err != nil {
+	if c.Access.Token, err = api.ReadToken(f.tokenFile); err != nil {
 		return mistake{err.Error(), "ciranda up makes one for its own nodes; for others, any secret of 16 characters or more will do"}
 	}
 	if c.Spec, err = f.shape.Spec(); err != nil {

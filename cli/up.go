@@ -80,7 +80,7 @@ func (f *upFlags) attached(cmd *cobra.Command) error {
 
 // showCluster shows a cluster on the terminal, or tells its story in lines where there is none.
 func (f *upFlags) showCluster(cmd *cobra.Command, s *cluster.Supervisor) error {
-	c, err := api.Dial(s.GRPC(), s.Token())
+	c, err := api.Dial(s.GRPC(), s.Access())
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ import (
 
 // start starts a node that is down and waits until it answers and knows what the others were told.
 func (s *Supervisor) start(ctx context.Context, slot *slot, forget bool) error {
-	client, err := api.Dial(s.address(slot.id, grpcPort), s.token)
+	client, err := api.Dial(s.address(slot.id, grpcPort), s.access)
 	if err != nil {
 		return err
 	}

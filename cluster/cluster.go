@@ -50,7 +50,7 @@ type Supervisor struct {
 	dir     string
 	shape   Shape
 	spec    stacks.Spec
-	token   api.Token
+	access  api.Access
 	program string // what nodes run from
 	lock    *os.File
 	spawner *spawner
@@ -143,7 +143,7 @@ func (s *Supervisor) settle() (err error) {
 	if s.shape.Port, err = choosePorts(s.cfg.Name, s.shape.Nodes, s.cfg.Shape.Port, s.shape.Port); err != nil {
 		return err
 	}
-	if s.token, err = api.TokenAt(filepath.Join(s.dir, tokenFile)); err != nil {
+	if s.access.Token, err = api.TokenAt(filepath.Join(s.dir, tokenFile)); err != nil {
 		return err
 	}
 	if s.program, err = keepBinary(s.dir); err != nil {
@@ -172,7 +172,7 @@ func (s *Supervisor) serve() error {
 	if err != nil {
 		return errors.Join(err, grpc.Close())
 	}
-	s.server = api.New(api.Config{Services: api.Services{Cluster: s.group, Supervisor: s}, Token: s.token,
+	s.server = api.New(api.Config{Services: api.Services{Cluster: s.group, Supervisor: s}, Access: s.access,
 		GRPC: grpc, HTTP: http, Log: s.log})
 	s.server.Start()
 	s.group.Follow()
@@ -211,8 +211,8 @@ func (s *Supervisor) startAll(ctx context.Context) error {
 // Done is closed when a client has asked for the end of the cluster.
 func (s *Supervisor) Done() <-chan struct{} { return s.asked }
 
-// Token is the secret of those who may act on the cluster.
-func (s *Supervisor) Token() api.Token { return s.token }
+// Access is that of those who may act on the cluster.
+func (s *Supervisor) Access() api.Access { return s.access }
 
 // GRPC is the address of the supervisor's gRPC port.
 func (s *Supervisor) GRPC() string { return s.address(protocol.None, grpcPort) }

@@ -113,7 +113,7 @@ func Connect(name string) (*api.Client, Endpoint, error) {
 	if err != nil {
 		return nil, e, err
 	}
-	client, err := api.Dial(e.GRPC, token)
+	client, err := api.Dial(e.GRPC, api.Access{Token: token})
 	return client, e, err
 }
 

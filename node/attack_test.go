@@ -54,7 +54,7 @@ func lie(t *testing.T, c Config, change func(*transport.Hello)) *liar {
 		t.Fatal(err)
 	}
 	l.Transport, err = tcp.Open(tcp.Config{Hello: func() transport.Hello { return hello }, Handler: l, Listener: own,
-		Peers: peers, Secret: c.Token.Secret("peer")})
+		Peers: peers, Secret: c.Access.Token.Secret("peer")})
 	if err != nil {
 		t.Fatal(err)
 	}

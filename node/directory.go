@@ -57,7 +57,7 @@ func (d *directory) client(address string) *api.Client {
 	if c := d.clients[address]; c != nil || address == "" {
 		return c
 	}
-	c, err := api.Dial(address, d.node.cfg.Token)
+	c, err := api.Dial(address, d.node.cfg.Access)
 	if err != nil {
 		d.node.log.Warn("a peer told an address of no use", "address", address, "error", err)
 		return nil

@@ -40,11 +40,11 @@ type Config struct {
 	Dir     string                 // what the node keeps; made if there is none
 	Forget  bool                   // begins as if the disk were empty
 	Spec    stacks.Spec
-	Token   api.Token // of the cluster; also what its nodes know each other by
-	Listen  string    // where to listen for peers; empty means the node's own address among Peers
-	GRPC    string    // where to serve gRPC; empty: not at all
-	HTTP    string    // where to serve HTTP; empty: not at all
-	Hosts   []string  // names, beside those of the loopback interface, by which the HTTP port may be called
+	Access  api.Access // to the cluster; also what its nodes know each other by
+	Listen  string     // where to listen for peers; empty means the node's own address among Peers
+	GRPC    string     // where to serve gRPC; empty: not at all
+	HTTP    string     // where to serve HTTP; empty: not at all
+	Hosts   []string   // names, beside those of the loopback interface, by which the HTTP port may be called
 	Level   trace.Level
 	Log     *slog.Logger // nil: nothing is logged
 }
@@ -184,7 +184,7 @@ func (n *Node) transport(l net.Listener) func(transport.Handler, func() transpor
 		delete(others, n.cfg.ID)
 		return tcp.Open(tcp.Config{
 			Hello: hello, Handler: h, Listener: l, Peers: others,
-			Secret: n.cfg.Token.Secret("peer"),
+			Secret: n.cfg.Access.Token.Secret("peer"),
 		})
 	}
 }
@@ -193,7 +193,7 @@ func (n *Node) serve(grpc, http net.Listener) {
 	n.peers = newDirectory(n)
 	n.whole = NewGroup(n.cfg.Cluster, n.cfg.Spec.Text(), n.peers, n.links)
 	n.server = api.New(api.Config{
-		Services: api.Services{Node: service{n}, Cluster: n.whole, Bank: n.bank()}, Token: n.cfg.Token, GRPC: grpc, HTTP: http,
+		Services: api.Services{Node: service{n}, Cluster: n.whole, Bank: n.bank()}, Access: n.cfg.Access, GRPC: grpc, HTTP: http,
 		Hosts: n.cfg.Hosts, Log: n.log, Ready: n.ready,
 	})
 	n.server.Start()

@@ -50,7 +50,7 @@ func three(t *testing.T) []Config {
 	configs := make([]Config, 3)
 	for i := range configs {
 		configs[i] = Config{Cluster: "test", ID: protocol.ID(i + 1), Peers: peers, Dir: filepath.Join(t.TempDir(), "node"),
-			Token: token, GRPC: freeAddress(t), HTTP: "127.0.0.1:0", Level: trace.Protocol, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+			Access: api.Access{Token: token}, GRPC: freeAddress(t), HTTP: "127.0.0.1:0", Level: trace.Protocol, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	}
 	return configs
 }
@@ -80,7 +80,7 @@ func stop(t *testing.T, n *Node) {
 
 func dial(t *testing.T, address string) *api.Client {
 	t.Helper()
-	c, err := api.Dial(address, token)
+	c, err := api.Dial(address, api.Access{Token: token})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +334,7 @@ func TestStrangersAreRefused(t *testing.T) {
 	c := three(t)[0]
 	n := start(t, c)
 	defer stop(t, n)
-	stranger, err := api.Dial(c.GRPC, "another token of some length")
+	stranger, err := api.Dial(c.GRPC, api.Access{Token: "another token of some length"})
 	if err != nil {
 		t.Fatal(err)
 	}
