@@ -26,15 +26,35 @@ type Config struct {
 	Address string
 	// Peers are the addresses of other nodes. A node without one is not dialed, but may dial. SetPeer changes them.
 	Peers map[protocol.ID]string
-	// Secret is what all nodes of the cluster have and nobody else. Empty means that anybody may join.
+	// Secret is what all nodes of the cluster have and nobody else. Empty means that anybody may join whom TLS and
+	// Identify let in.
 	Secret []byte
 	// TLS encrypts connections, if it is not nil. It is used for both ends, so it should have certificates and pools
 	// for both. An empty ServerName stands for the dialed host.
 	TLS *tls.Config
+	// Identify says whose certificate the other end has shown, once TLS has found it valid. The node must be the one that
+	// its Hello names, else it is turned away. Nil means not to ask. It needs a TLS that demands certificates.
+	Identify func(tls.ConnectionState) (protocol.ID, error)
+	// Tunnel carries the frames within each connection. Nil means that they are written as they are. The transport
+	// closes it.
+	Tunnel Tunnel
 	// Dial makes connections. Nil means TCP.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Options are the limits. The zero value is good.
 	Options Options
+}
+
+// A Tunnel puts another protocol between a connection, encrypted or not, and the frames on it. Package transport/grpc
+// has one.
+type Tunnel interface {
+	// Client begins at the end that dialed, Server at the other. Both give what is read, written and closed in the
+	// place of nc; it should have a CloseWrite, and a NetConn that gives nc. They wait as long as the deadline of nc
+	// allows, and give up when nc is closed. What they began on nc ends with nc. An error is ErrMalformed if the other
+	// end sent something else, or that of nc.
+	Client(nc net.Conn) (net.Conn, error)
+	Server(nc net.Conn) (net.Conn, error)
+	// Close is called once all connections are closed. It waits for the tunnel's goroutines.
+	Close()
 }
 
 // Options are a transport's limits.

@@ -222,14 +222,22 @@ func (c *conn) supersede() {
 // resetNow closes the connection so that the other end meets a reset, and this end takes it for one.
 func (c *conn) resetNow() {
 	c.reset.Store(true)
-	under := c.net
-	if wrapped, ok := under.(interface{ NetConn() net.Conn }); ok {
-		under = wrapped.NetConn()
-	}
+	under := innermost(c.net)
 	if tcp, ok := under.(*net.TCPConn); ok {
 		tcp.SetLinger(0)
 	}
 	under.Close()
+}
+
+// innermost is the connection beneath all that is wrapped around it.
+func innermost(nc net.Conn) net.Conn {
+	for {
+		wrapped, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nc
+		}
+		nc = wrapped.NetConn()
+	}
 }
 
 // read is the goroutine that reads. It tells the handler all that there is to tell of the connection, in order.
@@ -265,7 +273,7 @@ func (c *conn) tell(what func(transport.Handler)) {
 // end is the end of a connection, for the reason that reading failed.
 func (c *conn) end(err error) {
 	byPeer := c.reset.Load() || !c.own.Load() && closedByPeer(err)
-	if errors.Is(err, errBad) {
+	if errors.Is(err, ErrMalformed) {
 		c.t.refused(c.net.RemoteAddr().String(), err)
 	}
 	c.net.Close()

@@ -74,18 +74,19 @@ func appendFrame(dst []byte, kind byte, payload []byte) []byte {
 	return dst
 }
 
-// errBad is the reason of every refusal of bytes that are not a frame.
-var errBad = errors.New("not a frame of this protocol")
+// ErrMalformed is the reason of every refusal of bytes that are not a frame; a Tunnel gives it for those that are not its
+// own. Test for it with errors.Is.
+var ErrMalformed = errors.New("not a frame of this protocol")
 
 // frameSize is the size of the frame that begins with header, once its kind and length have been found possible.
 func frameSize(header []byte) (int, error) {
 	first := binary.BigEndian.Uint32(header)
 	n, kind := int(first>>8), byte(first)
 	if binary.BigEndian.Uint32(header[firstSum:]) != crc32.Checksum(header[:firstSum], castagnoli) {
-		return 0, fmt.Errorf("%w: the header is damaged", errBad)
+		return 0, fmt.Errorf("%w: the header is damaged", ErrMalformed)
 	}
 	if most := limit(kind); n > most {
-		return 0, fmt.Errorf("%w: found kind %d with %d bytes; expected at most %d", errBad, kind, n, most)
+		return 0, fmt.Errorf("%w: found kind %d with %d bytes; expected at most %d", ErrMalformed, kind, n, most)
 	}
 	return headerSize + n, nil
 }
@@ -93,7 +94,7 @@ func frameSize(header []byte) (int, error) {
 // open checks a whole frame and gives its payload.
 func open(frame []byte) (kind byte, payload []byte, err error) {
 	if binary.BigEndian.Uint32(frame[secondSum:]) != sum(frame) {
-		return 0, nil, fmt.Errorf("%w: the checksum is wrong", errBad)
+		return 0, nil, fmt.Errorf("%w: the checksum is wrong", ErrMalformed)
 	}
 	return frame[firstSum-1], frame[headerSize:], nil
 }
@@ -116,12 +117,12 @@ func unbundle(messages [][]byte, payload []byte) ([][]byte, error) {
 	for first := true; first || len(payload) > 0; first = false {
 		n, size := binary.Uvarint(payload)
 		if size <= 0 || size > 1 && payload[size-1] == 0 || n > transport.MaxMessage || n > uint64(len(payload)-size) {
-			return messages, fmt.Errorf("%w: a bundle of messages is cut short", errBad)
+			return messages, fmt.Errorf("%w: a bundle of messages is cut short", ErrMalformed)
 		}
 		messages = append(messages, payload[size:size+int(n):size+int(n)])
 		payload = payload[size+int(n):]
 		if alone && len(payload) > 0 {
-			return messages, fmt.Errorf("%w: a bundle of messages is larger than 64 KiB", errBad)
+			return messages, fmt.Errorf("%w: a bundle of messages is larger than 64 KiB", ErrMalformed)
 		}
 	}
 	return messages, nil

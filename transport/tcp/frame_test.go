@@ -73,7 +73,7 @@ func TestFlippedBits(t *testing.T) {
 		bad := bytes.Clone(frame)
 		bad[i/8] ^= 1 << (i % 8)
 		got, err := readAll(bytes.NewReader(append(bytes.Clone(good), bad...)))
-		if !errors.Is(err, errBad) || len(got) != 1 || string(got[0]) != "before" {
+		if !errors.Is(err, ErrMalformed) || len(got) != 1 || string(got[0]) != "before" {
 			t.Errorf("bit %d: got %q and %v", i, got, err)
 		}
 	}
@@ -88,7 +88,7 @@ func TestUnbundleRefuses(t *testing.T) {
 		"too large":    append([]byte{0x81, 0x80, 0x40}, make([]byte, 1<<20+1)...),
 		"many in much": make([]byte, maxBundle),
 	} {
-		if got, err := unbundle(nil, payload); !errors.Is(err, errBad) {
+		if got, err := unbundle(nil, payload); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: got %d messages and %v", name, len(got), err)
 		}
 	}

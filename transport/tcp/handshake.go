@@ -54,7 +54,7 @@ func isRefusal(err error) bool {
 	if errors.As(err, &r) {
 		return !r.duplicate
 	}
-	return isAlert(err)
+	return isAlert(err) || errors.Is(err, ErrMalformed)
 }
 
 // isAlert says whether the other end has broken TLS off for a reason that it named.
@@ -77,6 +77,7 @@ type handshake struct {
 	net          net.Conn
 	mine, theirs greeting
 	hellos       [2][]byte // the dialer's, the acceptor's
+	certified    *tls.Conn // the connection, if it has TLS
 	answered     net.Conn  // on which the other end was told why it is refused
 }
 
@@ -92,6 +93,7 @@ func (h *handshake) secure() error {
 	if !ok {
 		return nil
 	}
+	h.certified = c
 	err := c.Handshake()
 	if err == nil || isAlert(err) || closedByPeer(err) || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
@@ -100,10 +102,25 @@ func (h *handshake) secure() error {
 	return refuse(err)
 }
 
+// tunnel begins what Config.Tunnel puts into the connection.
+func (h *handshake) tunnel(begin func(net.Conn) (net.Conn, error)) error {
+	inner, err := begin(h.net)
+	if err != nil {
+		return err
+	}
+	h.net = inner
+	return nil
+}
+
 // dial begins a connection from this end to p. It ends with the connection in use.
 func (h *handshake) dial(p *peer) error {
 	if err := h.secure(); err != nil {
 		return err
+	}
+	if t := h.t.config.Tunnel; t != nil {
+		if err := h.tunnel(t.Client); err != nil {
+			return err
+		}
 	}
 	h.hellos[0] = h.mine.append(nil)
 	if err := h.write(appendFrame(preface(), helloFrame, h.hellos[0])); err != nil {
@@ -138,7 +155,7 @@ func (h *handshake) dial(p *peer) error {
 		return err
 	}
 	if len(welcome) != epochSize {
-		return refuse(errBad)
+		return refuse(ErrMalformed)
 	}
 	h.net.SetDeadline(time.Time{})
 	c := newConn(h, p)
@@ -153,6 +170,11 @@ func (h *handshake) dial(p *peer) error {
 func (h *handshake) accept() error {
 	if err := h.secure(); err != nil {
 		return err
+	}
+	if t := h.t.config.Tunnel; t != nil {
+		if err := h.tunnel(t.Server); err != nil {
+			return err
+		}
 	}
 	if err := h.readPreface(); err != nil {
 		if r, ok := err.(*refusal); ok && r != errMagic && h.write(preface()) == nil { // so that the other end can say so too
@@ -192,6 +214,9 @@ func (h *handshake) accept() error {
 
 // judge says why the other end must be turned away, if it must. p is the node that should be there.
 func (h *handshake) judge(p *peer) error {
+	if err := h.identify(); err != nil {
+		return err
+	}
 	if err := differ(&h.mine, &h.theirs); err != nil {
 		return err
 	}
@@ -204,6 +229,19 @@ func (h *handshake) judge(p *peer) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.judge(h.theirs)
+}
+
+// identify sees that the other end is the node whose certificate it has shown.
+func (h *handshake) identify() error {
+	whose := h.t.config.Identify
+	if whose == nil {
+		return nil
+	}
+	id, err := whose(h.certified.ConnectionState())
+	if err == nil && id != h.theirs.ID {
+		err = fmt.Errorf("the certificate is node %d's, the hello says node %d", id, h.theirs.ID)
+	}
+	return err
 }
 
 // turnAway tells the other end why it is refused.
@@ -283,7 +321,7 @@ func (h *handshake) read(kind byte) ([]byte, error) {
 	}
 	size, err := frameSize(frame)
 	if found := frame[firstSum-1]; err == nil && found != kind && found != refusalFrame {
-		err = fmt.Errorf("%w: found kind %d; expected %d", errBad, found, kind)
+		err = fmt.Errorf("%w: found kind %d; expected %d", ErrMalformed, found, kind)
 	}
 	if err != nil {
 		return nil, refuse(err)
@@ -305,7 +343,7 @@ func (h *handshake) read(kind byte) ([]byte, error) {
 // refused is the other end's refusal.
 func refused(payload []byte) error {
 	if len(payload) == 0 {
-		return refuse(errBad)
+		return refuse(ErrMalformed)
 	}
 	return &refusal{why: printable(payload[1:]), there: true, duplicate: payload[0] == 1}
 }

@@ -291,7 +291,7 @@ func (p *peer) attempt(address string) error {
 	h := p.t.handshake(nc)
 	if err = h.dial(p); err != nil {
 		h.linger()
-		nc.Close()
+		h.net.Close()
 	}
 	return err
 }

@@ -48,7 +48,7 @@ func (r *reader) cut() (need int, err error) {
 			return 0, err
 		}
 		if kind != messagesFrame {
-			return 0, errBad
+			return 0, ErrMalformed
 		}
 		if r.messages, err = unbundle(r.messages, payload); err != nil {
 			return 0, err

@@ -66,6 +66,9 @@ func Open(config Config) (*Transport, error) {
 	if err := errors.Join(t.options.validate(), validate(hello, config.Peers)); err != nil {
 		return nil, err
 	}
+	if config.Identify != nil && config.TLS == nil {
+		return nil, errors.New("transport/tcp: Identify needs certificates, and there is no TLS")
+	}
 	if err := t.listen(); err != nil {
 		return nil, err
 	}
@@ -287,6 +290,9 @@ func (t *Transport) Close(ctx context.Context) error {
 	defer stop()
 	left := t.waitWritten(ctx, conns)
 	t.work.Wait()
+	if t.config.Tunnel != nil {
+		t.config.Tunnel.Close()
+	}
 	return left
 }
 
