@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
@@ -40,6 +41,9 @@ type Config struct {
 	Hosts    []string     // names beside those of the loopback interface by which the HTTP port may be called
 	Log      *slog.Logger // nil: nothing is logged
 	Ready    func() bool  // what /readyz answers; nil: always ready
+
+	// Metrics are what /metrics tells beside the calls and the process.
+	Metrics []prometheus.Collector
 }
 
 // A Server serves one process's services on both its ports.
@@ -48,6 +52,7 @@ type Server struct {
 	http    *http.Server
 	health  *health.Server
 	refused atomic.Uint64
+	metrics *metrics
 	begin   []func() // what Start does
 	done    sync.WaitGroup
 	log     *slog.Logger
@@ -61,6 +66,7 @@ func New(c Config) *Server {
 	}
 	c.Log = Calm(c.Log)
 	s := &Server{log: c.Log}
+	s.metrics = newMetrics(&s.refused, c)
 	if c.GRPC != nil {
 		s.serveGRPC(c)
 	}
@@ -84,7 +90,7 @@ func (s *Server) serveGRPC(c Config) {
 		grpc.MaxRecvMsgSize(maxRequest), grpc.MaxHeaderListSize(maxHeader), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(firstBytes),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 10 * time.Second}),
-		grpc.WaitForHandlers(true),
+		grpc.WaitForHandlers(true), grpc.StatsHandler(grpcMetrics{s.metrics}),
 	)
 	c.Services.registerGRPC(s.grpc)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
@@ -97,10 +103,11 @@ type handleFunc func(path string, h http.Handler)
 
 func (s *Server) serveHTTP(c Config) {
 	services := http.NewServeMux()
-	options := append(jsonCodecs(), connect.WithInterceptors(connectErrors{}), connect.WithReadMaxBytes(maxRequest))
+	options := append(jsonCodecs(), connect.WithInterceptors(httpMetrics{s.metrics}, connectErrors{}), connect.WithReadMaxBytes(maxRequest))
 	c.Services.registerHTTP(services.Handle, options...)
 	mux := http.NewServeMux()
 	services.HandleFunc("GET /events", c.Services.events())
+	services.Handle("GET /metrics", s.metrics.handler())
 	mux.Handle("/", requireToken(c.Access.Token, readWhole(services)))
 	mux.HandleFunc("GET /livez", probe(nil))
 	mux.HandleFunc("GET /readyz", probe(c.Ready))

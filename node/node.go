@@ -21,6 +21,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 	"ciranda.dev/engine/live"
@@ -194,7 +196,7 @@ func (n *Node) serve(grpc, http net.Listener) {
 	n.whole = NewGroup(n.cfg.Cluster, n.cfg.Spec.Text(), n.peers, n.links)
 	n.server = api.New(api.Config{
 		Services: api.Services{Node: service{n}, Cluster: n.whole, Bank: n.bank()}, Access: n.cfg.Access, GRPC: grpc, HTTP: http,
-		Hosts: n.cfg.Hosts, Log: n.log, Ready: n.ready,
+		Hosts: n.cfg.Hosts, Log: n.log, Ready: n.ready, Metrics: []prometheus.Collector{metrics{n}},
 	})
 	n.server.Start()
 }

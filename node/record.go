@@ -29,6 +29,7 @@ type recorder struct {
 	header trace.Header
 	teller *trace.Teller
 	feed   *api.Feed[told]
+	tally  tally
 
 	mu      sync.Mutex
 	file    *os.File // nil: none is written
@@ -72,6 +73,7 @@ func (n *Node) openRecorder() (*recorder, error) {
 
 // Record implements [trace.Sink]. Times in the stream are the machine's; in a file they count from the life's begin.
 func (r *recorder) Record(e *trace.Event) {
+	r.tally.add(e.Name())
 	entry := told{*e, sentence(r.teller, e)}
 	r.feed.Append(func(uint64) told { return entry })
 	r.mu.Lock()

@@ -3,12 +3,12 @@ package live
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"ciranda.dev/engine/live/disk"
 	"ciranda.dev/protocol"
 	"ciranda.dev/trace"
 	"ciranda.dev/transport"
-	"time"
 )
 
 // A Refused is the error of a call that the stack refused. It did not happen.
@@ -125,6 +125,8 @@ type Stats struct {
 	Received uint64            // messages that reached the stack
 	Dropped  map[string]uint64 // messages, by the reasons that the trace gives
 	Refused  uint64            // connections that the transport turned away
+	Fired    uint64            // timers that expired
+	Late     time.Duration     // by how much they did so too late, in all
 }
 
 // A Status is how a node is now.

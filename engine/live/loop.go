@@ -209,10 +209,12 @@ func (n *Node) expire() {
 		if !n.works(now) || n.ending != nil {
 			return
 		}
-		name, ok := n.timers.pop(n.clock.monotonic(now))
+		name, late, ok := n.timers.pop(n.clock.monotonic(now))
 		if !ok {
 			return
 		}
+		n.stats.Fired++
+		n.stats.Late += late
 		n.begin(now, trace.Event{Kind: trace.TimerFire, Layer: name.layer, Timer: name.timer})
 		n.stack.Expire(name.layer, name.timer, n.inputs(now), &n.out)
 		n.carry()

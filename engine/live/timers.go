@@ -60,14 +60,15 @@ func (t *timers) next() (at time.Duration, ok bool) {
 	return t.heap[0].at, true
 }
 
-// pop disarms the earliest timer, if it is due.
-func (t *timers) pop(now time.Duration) (name timerName, ok bool) {
+// pop disarms the earliest timer, if it is due, and says by how much it is late.
+func (t *timers) pop(now time.Duration) (name timerName, late time.Duration, ok bool) {
 	if len(t.heap) == 0 || t.heap[0].at > now {
-		return timerName{}, false
+		return timerName{}, 0, false
 	}
 	a := t.heap[0]
+	late = now - a.at
 	t.remove(a)
-	return a.name, true
+	return a.name, late, true
 }
 
 func (t *timers) take() *armed {

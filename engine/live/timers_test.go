@@ -40,7 +40,7 @@ func TestTimersAgainstAList(t *testing.T) {
 			heap.set(name, at)
 		default:
 			slices.SortFunc(list, func(a, b entry) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.order, b.order)) })
-			got, ok := heap.pop(at)
+			got, _, ok := heap.pop(at)
 			if due := len(list) > 0 && list[0].at <= at; ok != due || due && got != list[0].name {
 				t.Fatalf("step %d: popped %v %v, list %v", i, got, ok, list)
 			}

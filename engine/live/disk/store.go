@@ -90,6 +90,8 @@ type Stats struct {
 	Syncs   uint64 // that confirmed them
 	Bytes   uint64 // written
 	Renewed uint64 // times that the file was written anew, to be small
+
+	Took time.Duration // in all, from the first record of each sync until it was durable
 }
 
 // Open opens a directory, made if there is none, and begins a new incarnation of its node.
@@ -331,6 +333,7 @@ func (s *Store) commit(snapshot map[string][]byte) error {
 func (s *Store) confirm(mark uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.stats.Took += time.Since(s.busy)
 	s.busy = time.Time{}
 	s.stats.Syncs++
 	s.stats.Bytes += uint64(len(s.block))

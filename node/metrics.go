@@ -1,0 +1,178 @@
+package node
+
+import (
+	"context"
+	"strconv"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ciranda.dev/app/bank"
+	"ciranda.dev/engine/live"
+	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/detector"
+	"ciranda.dev/protocol/election"
+	"ciranda.dev/trace"
+)
+
+// A tally counts events by their kinds. Kinds are those of the node's own layers: nobody else can add one.
+type tally struct {
+	mu     sync.Mutex
+	counts map[string]uint64
+}
+
+func (t *tally) add(kind string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.counts == nil {
+		t.counts = map[string]uint64{}
+	}
+	t.counts[kind]++
+}
+
+func (t *tally) of(kind string) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.counts[kind]
+}
+
+// What a node tells at /metrics. Counters count since the node's process began.
+var (
+	infoMetric = metric("node_info", "Which node this is, and what it runs; always 1.", "cluster", "node", "stack", "version")
+
+	incarnationMetric = metric("node_incarnation", "Which of its lives the node is in, from 1.")
+	frozenMetric      = metric("node_frozen", "1 while the node is made to stand still from within.")
+	leaderMetric      = metric("election_leader", "The node that this one holds for the leader; 0 for none.")
+	isLeaderMetric    = metric("election_is_leader", "1 while the node leads.")
+	electionsMetric   = metric("elections_total", "Elections that the node has begun.")
+	leadersMetric     = metric("election_leader_changes_total", "How often the node adopted a leader.")
+	suspectedMetric   = metric("detector_suspected", "1 for each peer that the node suspects, else 0.", "peer")
+	suspicionsMetric  = metric("detector_suspicions_total", "How often the node began to suspect a peer.")
+
+	connectedMetric  = metric("transport_connected", "1 for each peer to which there is a connection, else 0.", "peer")
+	messagesMetric   = metric("transport_messages_total", "Messages between nodes, by direction.", "direction")
+	bytesMetric      = metric("transport_bytes_total", "Bytes between nodes, by direction.", "direction")
+	unqueuedMetric   = metric("transport_unqueued_total", "Messages that were not queued because a peer takes too little.")
+	strangersMetric  = metric("transport_refused_total", "Connections of nodes that were turned away or broken off for what they sent.")
+	stepsMetric      = metric("engine_steps_total", "Handlers' runs.")
+	waitingMetric    = metric("engine_outputs_waiting", "Outputs that wait for the disk.")
+	latenessMetric   = metric("engine_timer_lateness_seconds", "By how much timers expired too late.")
+	syncsMetric      = metric("disk_sync_seconds", "How long it took from a record to its being durable.")
+	diskBytesMetric  = metric("disk_written_bytes_total", "Bytes written to the node's disk.")
+	diskStallsMetric = metric("disk_stalled", "1 while a write is older than it may be, so that the node does not lead.")
+
+	balanceMetric  = metric("bank_balance", "The money of the node's account.")
+	inFlightMetric = metric("bank_in_flight", "The money that left the account and is not known to have arrived.")
+	paidMetric     = metric("bank_transfers_sent_total", "Transfers from the account.")
+	receivedMetric = metric("bank_transfers_received_total", "Transfers to the account.")
+)
+
+func metric(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("ciranda_"+name, help, labels, nil)
+}
+
+// metrics asks the node when somebody asks for its metrics; in between they cost nothing.
+type metrics struct{ *Node }
+
+// Describe names no metric: which there are depends on the stack.
+func (m metrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect gives the metrics as they are now; none of a node that has ended.
+func (m metrics) Collect(to chan<- prometheus.Metric) {
+	is, err := m.live.Status()
+	if err != nil {
+		return
+	}
+	s := samples{to}
+	s.gauge(infoMetric, 1, m.cfg.Cluster, m.cfg.ID.String(), m.cfg.Spec.Text(), trace.Version())
+	s.gauge(incarnationMetric, float64(is.Self.Incarnation))
+	s.engine(&is)
+	s.transport(&is)
+	s.counter(electionsMetric, m.record.tally.of(election.Begun{}.Kind()))
+	s.counter(leadersMetric, m.record.tally.of(election.Elected{}.Kind()))
+	s.counter(suspicionsMetric, m.record.tally.of(detector.Suspect{}.Kind()))
+	if !is.Frozen { // else its layers do not answer
+		m.layers(s)
+	}
+}
+
+// layers asks the layers. One that the stack does not have gives nothing.
+func (m metrics) layers(s samples) {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	if a, err := m.live.Ask(ctx, election.Query{}); err == nil {
+		o := a.(election.Opinion)
+		s.gauge(leaderMetric, float64(o.Leader))
+		s.gauge(isLeaderMetric, flag(o.Leader == m.cfg.ID))
+	}
+	if a, err := m.live.Ask(ctx, detector.Query{}); err == nil {
+		s.suspicions(m.group, m.cfg.ID, a.(detector.Opinion).Suspects)
+	}
+	if a, err := m.live.Ask(ctx, bank.Query{}); err == nil {
+		s.account(a.(bank.Account))
+		s.counter(paidMetric, m.record.tally.of(bank.Debited{}.Kind()))
+		s.counter(receivedMetric, m.record.tally.of(bank.Credited{}.Kind()))
+	}
+}
+
+// samples writes metrics.
+type samples struct{ to chan<- prometheus.Metric }
+
+func (s samples) gauge(d *prometheus.Desc, value float64, labels ...string) {
+	s.to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+}
+
+func (s samples) counter(d *prometheus.Desc, value uint64, labels ...string) {
+	s.to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+}
+
+func flag(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+func (s samples) engine(is *live.Status) {
+	s.gauge(frozenMetric, flag(is.Frozen))
+	s.gauge(waitingMetric, float64(is.Waiting))
+	s.gauge(diskStallsMetric, flag(is.DiskStalled))
+	s.counter(stepsMetric, is.Stats.Steps)
+	s.counter(diskBytesMetric, is.Disk.Bytes)
+	s.to <- prometheus.MustNewConstSummary(latenessMetric, is.Stats.Fired, is.Stats.Late.Seconds(), nil)
+	s.to <- prometheus.MustNewConstSummary(syncsMetric, is.Disk.Syncs, is.Disk.Took.Seconds(), nil)
+}
+
+func (s samples) transport(is *live.Status) {
+	for _, p := range is.Peers {
+		s.gauge(connectedMetric, flag(p.Connected), p.ID.String())
+	}
+	t := is.Transport
+	s.counter(messagesMetric, t.MessagesSent, "sent")
+	s.counter(messagesMetric, t.MessagesReceived, "received")
+	s.counter(bytesMetric, t.BytesSent, "sent")
+	s.counter(bytesMetric, t.BytesReceived, "received")
+	s.counter(unqueuedMetric, t.Full)
+	s.counter(strangersMetric, is.Stats.Refused)
+}
+
+func (s samples) suspicions(group []protocol.ID, self protocol.ID, suspects []protocol.ID) {
+	suspected := map[protocol.ID]bool{}
+	for _, id := range suspects {
+		suspected[id] = true
+	}
+	for _, id := range group {
+		if id != self {
+			s.gauge(suspectedMetric, flag(suspected[id]), strconv.Itoa(int(id)))
+		}
+	}
+}
+
+func (s samples) account(a bank.Account) {
+	onItsWay := int64(0)
+	for _, out := range a.Outgoing {
+		onItsWay += out.Amount
+	}
+	s.gauge(balanceMetric, float64(a.Balance))
+	s.gauge(inFlightMetric, float64(onItsWay))
+}
