@@ -14,10 +14,12 @@ func stackFlags(cmd *cobra.Command, s *cluster.Shape) {
 	cmd.Flags().StringVar(&s.Election, "election", "", "one of "+strings.Join(stacks.Elections, ", ")+" (default "+stacks.Elections[0]+")")
 	cmd.Flags().StringVar(&s.Detector, "detector", "", "one of "+strings.Join(stacks.Detectors, ", ")+" (default "+stacks.Detectors[0]+")")
 	cmd.Flags().StringVar(&s.Profile, "profile", "", "a set of timeouts: "+strings.Join(stacks.ProfileNames(), ", ")+" (default "+stacks.Local.Name+"); "+stacks.Local.Name+",timeout=2s overrides a part")
+	cmd.Flags().StringVar(&s.App, "app", "", "the application: "+strings.Join(cluster.Apps, ", ")+" (default "+cluster.Apps[0]+")")
 	complete := func(name string, words []string) {
 		cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 	}
 	complete("election", stacks.Elections)
 	complete("detector", stacks.Detectors)
+	complete("app", cluster.Apps)
 	complete("profile", stacks.ProfileNames())
 }

@@ -151,7 +151,7 @@ func (f *upFlags) detached(cmd *cobra.Command) error {
 
 // isSettled says whether there is the leader that is waited for; without an election there will be none.
 func isSettled(s *cirandav1.StatusResponse) bool {
-	return s.GetLeader() != 0 || strings.HasSuffix(s.GetStack(), " + none")
+	return s.GetLeader() != 0 || strings.Contains(s.GetStack(), " + none")
 }
 
 // startSupervisor starts the hidden command supervise with the same flags.
@@ -193,7 +193,7 @@ func (f *upFlags) startSupervisor(cmd *cobra.Command) error {
 func (f *upFlags) arguments() []string {
 	c := f.config
 	args := []string{"supervise", "--name", c.Name, "--nodes", fmt.Sprint(c.Shape.Nodes), "--port", fmt.Sprint(c.Shape.Port),
-		"--election", c.Shape.Election, "--detector", c.Shape.Detector, "--profile", c.Shape.Profile, "--level", c.Level}
+		"--election", c.Shape.Election, "--detector", c.Shape.Detector, "--profile", c.Shape.Profile, "--app", c.Shape.App, "--level", c.Level}
 	if c.Fresh {
 		args = append(args, "--fresh")
 	}

@@ -55,18 +55,19 @@ func settled(t *testing.T, was, asked Shape, fresh bool) (Shape, error) {
 }
 
 func TestShapeIsKept(t *testing.T) {
-	quorum := Shape{Nodes: 7, Election: "bully+quorum", Detector: "heartbeat", Profile: "LAN", Port: 21000}
+	quorum := Shape{Nodes: 7, Election: "bully+quorum", Detector: "heartbeat", Profile: "LAN", Port: 21000, App: "none"}
 	for name, c := range map[string]struct {
 		was, asked Shape
 		fresh      bool
 		want       Shape
 	}{
-		"the first time":                   {want: Shape{5, "bully", "heartbeat", "Local", 0}},
+		"the first time":                   {want: Shape{5, "bully", "heartbeat", "Local", 0, "bank"}},
 		"what was asked for":               {asked: quorum, want: quorum},
 		"as it was":                        {was: quorum, want: quorum},
-		"timeouts and ports may change":    {was: quorum, asked: Shape{Profile: "WAN", Port: 22000}, want: Shape{7, "bully+quorum", "heartbeat", "WAN", 22000}},
-		"fresh keeps nothing but its port": {was: quorum, fresh: true, want: Shape{5, "bully", "heartbeat", "Local", 21000}},
-		"fresh and another shape":          {was: quorum, asked: Shape{Nodes: 3}, fresh: true, want: Shape{3, "bully", "heartbeat", "Local", 21000}},
+		"of before there were any":         {was: Shape{3, "bully", "heartbeat", "Local", 0, ""}, want: Shape{3, "bully", "heartbeat", "Local", 0, "none"}},
+		"timeouts and ports may change":    {was: quorum, asked: Shape{Profile: "WAN", Port: 22000}, want: Shape{7, "bully+quorum", "heartbeat", "WAN", 22000, "none"}},
+		"fresh keeps nothing but its port": {was: quorum, fresh: true, want: Shape{5, "bully", "heartbeat", "Local", 21000, "bank"}},
+		"fresh and another shape":          {was: quorum, asked: Shape{Nodes: 3}, fresh: true, want: Shape{3, "bully", "heartbeat", "Local", 21000, "bank"}},
 	} {
 		if got, err := settled(t, c.was, c.asked, c.fresh); err != nil || got != c.want {
 			t.Errorf("%s: got %+v, %v; want %+v", name, got, err, c.want)
@@ -76,14 +77,14 @@ func TestShapeIsKept(t *testing.T) {
 
 func TestAnotherShapeIsRefused(t *testing.T) {
 	five, _ := settled(t, Shape{}, Shape{}, false)
-	for _, asked := range []Shape{{Nodes: 7}, {Election: "bully+stable"}, {Detector: "ring"}} {
+	for _, asked := range []Shape{{Nodes: 7}, {Election: "bully+stable"}, {Detector: "ring"}, {App: "none"}} {
 		_, err := settled(t, five, asked, false)
 		if e := api.AsError(err); !isMistake(err) || !strings.Contains(e.Hint, "--fresh") {
 			t.Errorf("%+v: got %v", asked, err)
 		}
 	}
 	for _, wrong := range []Shape{{Nodes: 1}, {Nodes: MaxNodes + 1}, {Nodes: -5}, {Election: "buly"}, {Detector: "oracle"},
-		{Detector: "x"}, {Profile: "Moon"}, {Port: 80}, {Port: 65500}} {
+		{Detector: "x"}, {App: "casino"}, {Profile: "Moon"}, {Port: 80}, {Port: 65500}} {
 		if s, err := settled(t, Shape{}, wrong, false); !isMistake(err) {
 			t.Errorf("%+v: got %+v, %v", wrong, s, err)
 		}

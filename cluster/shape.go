@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"ciranda.dev/stacks"
 )
@@ -14,25 +15,32 @@ import (
 // MaxNodes is the most nodes of a cluster on one machine.
 const MaxNodes = 64
 
-// A Shape is what a cluster is made of. It is kept, so that a cluster comes back as it was. Nodes, Election and Detector
-// cannot change without wiping what the nodes have stored.
+// A Shape is what a cluster is made of. It is kept, so that a cluster comes back as it was. Nodes, Election, Detector
+// and App cannot change without wiping what the nodes have stored.
 type Shape struct {
 	Nodes    int    `json:"nodes"`    // 2 to MaxNodes; 5
 	Election string `json:"election"` // one of stacks.Elections; the first of them
 	Detector string `json:"detector"` // one of stacks.Detectors; the first of them
 	Profile  string `json:"profile"`  // the name of a profile of timeouts; Local
 	Port     int    `json:"port"`     // the first of its ports; 0: some that are free
+	App      string `json:"app"`      // one of Apps; the first of them
 }
+
+// noApp is the app of a cluster that has none.
+const noApp = "none"
+
+// Apps are the applications that a cluster may run.
+var Apps = append(slices.Clone(stacks.Apps), noApp)
 
 // filled is the shape with what it leaves open taken from another.
 func (s Shape) filled(from Shape) Shape {
 	return Shape{cmp.Or(s.Nodes, from.Nodes), cmp.Or(s.Election, from.Election), cmp.Or(s.Detector, from.Detector),
-		cmp.Or(s.Profile, from.Profile), cmp.Or(s.Port, from.Port)}
+		cmp.Or(s.Profile, from.Profile), cmp.Or(s.Port, from.Port), cmp.Or(s.App, from.App)}
 }
 
 // defaults is the shape where neither the user nor the past says anything.
 func defaults() Shape {
-	return Shape{Nodes: 5, Election: stacks.Elections[0], Detector: stacks.Detectors[0], Profile: stacks.Local.Name}
+	return Shape{Nodes: 5, Election: stacks.Elections[0], Detector: stacks.Detectors[0], Profile: stacks.Local.Name, App: Apps[0]}
 }
 
 // Spec is the shape's stack.
@@ -42,7 +50,10 @@ func (s Shape) Spec() (stacks.Spec, error) {
 	if err != nil {
 		return stacks.Spec{}, err
 	}
-	spec := stacks.Spec{Detector: s.Detector, Election: s.Election, Profile: p}
+	spec := stacks.Spec{Detector: s.Detector, Election: s.Election, Profile: p, App: s.App}
+	if s.App == noApp {
+		spec.App = ""
+	}
 	return spec, spec.Validate()
 }
 
@@ -77,7 +88,7 @@ func settle(name, dir string, asked Shape, fresh bool) (Shape, error) {
 	if err := s.validate(); err != nil {
 		return s, err
 	}
-	if !fresh && known && (s.Nodes != was.Nodes || s.Election != was.Election || s.Detector != was.Detector) {
+	if !fresh && known && (s.Nodes != was.Nodes || s.Election != was.Election || s.Detector != was.Detector || s.App != was.App) {
 		return s, mistake("--fresh forgets what it has stored; --name starts another one beside it",
 			"the cluster %q is %s; it cannot become %s", name, was, s)
 	}
@@ -92,6 +103,7 @@ func kept(dir string) (was Shape, known bool, err error) {
 		return Shape{}, false, nil
 	}
 	if err == nil {
+		was.App = cmp.Or(was.App, noApp) // it is older than the first application
 		if err = was.filled(defaults()).validate(); err != nil {
 			err = fmt.Errorf("cluster: %s: %w", path, err)
 		}
@@ -103,7 +115,11 @@ func kept(dir string) (was Shape, known bool, err error) {
 }
 
 func (s Shape) String() string {
-	return fmt.Sprintf("%d nodes with %s + %s", s.Nodes, s.Detector, s.Election)
+	text := fmt.Sprintf("%d nodes with %s + %s", s.Nodes, s.Detector, s.Election)
+	if s.App == noApp {
+		return text
+	}
+	return text + " + " + s.App
 }
 
 // wipe removes what nodes have stored and logged.

@@ -9,6 +9,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,7 +85,8 @@ func (Place) Open(ctx context.Context, s *scenario.Scenario, level trace.Level) 
 	name := fmt.Sprintf("run-%d-%d", os.Getpid(), runs.Add(1))
 	supervisor, err := cluster.Open(ctx, cluster.Config{
 		Name: name, Fresh: true, Level: level.String(),
-		Shape: cluster.Shape{Nodes: s.Cluster.Nodes, Election: spec.Election, Detector: spec.Detector, Profile: spec.Profile.String()},
+		Shape: cluster.Shape{Nodes: s.Cluster.Nodes, Election: spec.Election, Detector: spec.Detector, Profile: spec.Profile.String(),
+			App: cmp.Or(spec.App, "none")},
 	})
 	if err != nil {
 		return nil, errors.Join(err, remove(name))
