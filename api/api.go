@@ -1,13 +1,15 @@
 // Package api is the edge between Ciranda's processes and their users: the services of ciranda/v1 served as gRPC on
 // one port and as JSON over HTTP on another, and the client for them.
 //
-// A service is one Go value ([Node], [Cluster], [Supervisor]); [New] puts it on both ports. Whoever calls it shows
-// the cluster's token, a secret in a file that only its owner can read. A [Client] shows it only to a server that has
-// it too. The HTTP port also refuses what a web page of another origin, or one that a foreign name resolves here, makes
-// a browser send.
+// A service is one Go value ([Node], [Cluster], [Supervisor], [Bank]); [New] puts it on both ports. With credentials
+// ([Access]) both ports speak TLS 1.3 alone, and both ends show certificates of the cluster. Each method states in the
+// contract which role it needs ([RequireRole]), and a service learns who calls it ([Caller]). With a token everything is
+// plain text: whoever shows the token in a call is an operator.
 //
-// What it does not promise: secrecy for other clients. The HTTP port, and the gRPC port for those who do not begin with
-// TLS, are in plain text, so the ports belong on the loopback interface.
+// What it does not promise: anything against who can read or change what a cluster with a token sends; such ports belong
+// on the loopback interface, where the HTTP port also refuses what a web page of another origin, or one that a foreign
+// name resolves here, makes a browser send. Nor does it protect a server from its own cluster: a party with a
+// certificate can keep it busy.
 package api
 
 import (

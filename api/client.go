@@ -3,14 +3,14 @@ package api
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 )
@@ -27,20 +27,28 @@ type Client struct {
 	connection *grpc.ClientConn
 }
 
-// Dial makes a client of the gRPC port at an address. It connects at the first call, and again when it must. Whoever
-// answers there is told nothing unless it has the token.
-func Dial(address string, a Access) (*Client, error) {
-	t := a.Token
-	c, err := grpc.NewClient("passthrough:///"+address,
-		grpc.WithTransportCredentials(credentials.NewTLS(t.clientTLS())), grpc.WithPerRPCCredentials(t),
-		grpc.WithUnaryInterceptor(strangeUnary), grpc.WithStreamInterceptor(strangeStream),
+// Dial makes a client of the gRPC ports at one or more addresses, HOST:PORT,…: of the first that answers, and when that
+// is lost, of the next. It connects at the first call, and again when it must. With credentials it speaks only to nodes
+// and gateways of the same cluster; with a token it shows that to whoever answers.
+func Dial(addresses string, a Access) (*Client, error) {
+	if err := a.Validate(); err != nil {
+		return nil, err
+	}
+	servers, err := parseAddresses(addresses)
+	if err != nil {
+		return nil, err
+	}
+	r := manual.NewBuilderWithScheme("ciranda")
+	r.InitialState(resolver.State{Endpoints: servers})
+	c, err := grpc.NewClient(r.Scheme()+":///", append(a.dialOptions(), grpc.WithResolvers(r),
+		grpc.WithAuthority(servers[0].Addresses[0].Addr),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)), grpc.WithDisableServiceConfig(),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
 			MinConnectTimeout: time.Second,
-		}))
+		}))...)
 	if err != nil {
-		return nil, fmt.Errorf("api: %s: %w", address, err)
+		return nil, fmt.Errorf("api: %s: %w", addresses, err)
 	}
 	return &Client{
 		Node:       cirandav1.NewNodeServiceClient(c),
@@ -53,23 +61,17 @@ func Dial(address string, a Access) (*Client, error) {
 	}, nil
 }
 
-// strange says of a call that did not begin whether it is for want of the same token at both ends.
-func strange(err error) error {
-	if text := status.Convert(err).Message(); status.Code(err) == codes.Unavailable &&
-		(strings.Contains(text, errKey.Error()) || strings.Contains(text, "remote error: tls: bad certificate")) {
-		return &Error{Code: codes.Unauthenticated, Text: "what answers there does not have this token",
-			Hint: "each cluster has a token of its own, in the file token of its directory"}
+// parseAddresses reads "HOST:PORT,HOST:PORT".
+func parseAddresses(text string) ([]resolver.Endpoint, error) {
+	var servers []resolver.Endpoint
+	for address := range strings.SplitSeq(text, ",") {
+		address = strings.TrimSpace(address)
+		if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
+			return nil, Wrong("address", "found the address %.80q; expected HOST:PORT", address)
+		}
+		servers = append(servers, resolver.Endpoint{Addresses: []resolver.Address{{Addr: address}}})
 	}
-	return err
-}
-
-func strangeUnary(ctx context.Context, method string, r, answer any, c *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	return strange(invoke(ctx, method, r, answer, c, opts...))
-}
-
-func strangeStream(ctx context.Context, d *grpc.StreamDesc, c *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	s, err := open(ctx, d, c, method, opts...)
-	return s, strange(err)
+	return servers, nil
 }
 
 // Await asks for the cluster's status until want is content with it, and gives that. It asks again whenever something

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -12,25 +11,41 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"ciranda.dev/pki"
 )
 
 // Limits of a port.
 const (
-	maxConnections = 256                 // at a time, for each port
-	maxStrangers   = 64                  // of them, those that have not shown the token
-	strangerBytes  = maxRequest + 64<<10 // what such a one may send; a large first request fits
-	firstBytes     = 5 * time.Second     // how long a connection may take to say what it is
-	tlsHandshake   = 0x16                // the first byte of a TLS connection
+	strangerBytes = maxRequest + 64<<10 // what a stranger may send; a large first request fits
+	firstBytes    = 5 * time.Second     // how long a connection may take to say what it is, and who
+	tlsHandshake  = 0x16                // the first byte of a TLS connection
+)
+
+// A port is what is spoken at a port of a server, and with how many.
+type port struct {
+	name        string
+	begins      []string // in plain text a connection begins with one of these
+	protocols   []string // names of what is spoken over TLS (ALPN)
+	connections int      // at a time
+	strangers   int      // of them, those that have shown neither a certificate nor the token
+	each        int      // of them, those of one certificate's party
+}
+
+var (
+	grpcPort = port{"gRPC", []string{http2.ClientPreface}, []string{"h2"}, 256, 64, 64}
+	// httpPort takes what begins as an HTTP/1 request with one of the methods that are served.
+	httpPort = port{"HTTP", []string{"GET ", "HEAD ", "POST ", "OPTIONS "}, []string{"h2", "http/1.1"}, 256, 64, 64}
 )
 
 // A guard is a listener that turns away what does not speak the port's protocol, counts it and names it in the log.
-// Each connection is looked at by itself, so that a silent one keeps nobody waiting. Until it shows the token it is a
-// stranger: it may not send much, and where there are too many of them the oldest makes room for the next.
+// Each connection is looked at by itself, so that a silent one keeps nobody waiting. Until it shows its certificate, or
+// the token, it is a stranger: it may not send much, and where there are too many of them the oldest makes room for the
+// next.
 type guard struct {
 	net.Listener
-	begins  [][]byte    // a connection begins with one of these
-	tls     *tls.Config // or with a handshake for this; nil: not
-	what    string      // what is expected, for the log
+	port
+	tls     *tls.Config // of a secure cluster
 	log     *slog.Logger
 	refused *atomic.Uint64
 
@@ -41,28 +56,19 @@ type guard struct {
 	stop  sync.Once
 
 	mu        sync.Mutex
-	open      int        // connections
-	strangers []*guarded // of them, oldest first
+	open      int                  // connections
+	strangers []*guarded           // of them, oldest first
+	held      map[pki.Identity]int // by parties with certificates
 }
 
-func newGuard(l net.Listener, what string, log *slog.Logger, refused *atomic.Uint64, begins ...string) *guard {
-	g := &guard{Listener: l, what: what, log: log, refused: refused, ready: make(chan net.Conn), done: make(chan struct{})}
-	for _, b := range begins {
-		g.begins = append(g.begins, []byte(b))
+func newGuard(l net.Listener, p port, a Access, log *slog.Logger, refused *atomic.Uint64) *guard {
+	g := &guard{Listener: l, port: p, log: log, refused: refused, ready: make(chan net.Conn), done: make(chan struct{}),
+		held: map[pki.Identity]int{}}
+	if !a.Insecure() {
+		g.tls = a.Credentials.Server()
+		g.tls.NextProtos = p.protocols
 	}
 	return g
-}
-
-// guardGRPC takes what begins as HTTP/2, or as TLS of somebody who has the token.
-func guardGRPC(l net.Listener, t Token, log *slog.Logger, refused *atomic.Uint64) *guard {
-	g := newGuard(l, "gRPC", log, refused, http2.ClientPreface)
-	g.tls = t.serverTLS()
-	return g
-}
-
-// guardHTTP takes what begins as an HTTP/1 request with one of the methods that are served.
-func guardHTTP(l net.Listener, log *slog.Logger, refused *atomic.Uint64) *guard {
-	return newGuard(l, "HTTP", log, refused, "GET ", "HEAD ", "POST ", "OPTIONS ")
 }
 
 // Accept gives the next connection that began well.
@@ -86,7 +92,7 @@ func (g *guard) accept() {
 		c := &guarded{Conn: nc, guard: g}
 		oldest, ok := g.admit(c)
 		if oldest != nil {
-			g.turnAway(oldest, "others came, and it had not shown the token")
+			g.turnAway(oldest, "others came, and it had not said who it is")
 		}
 		if !ok {
 			g.turnAway(c, "too many connections")
@@ -100,10 +106,10 @@ func (g *guard) accept() {
 func (g *guard) admit(c *guarded) (oldest *guarded, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if n := len(g.strangers); n > 0 && (n == maxStrangers || g.open == maxConnections) {
+	if n := len(g.strangers); n > 0 && (n >= g.port.strangers || g.open >= g.connections) {
 		oldest = g.strangers[0]
 	}
-	ok = g.open < maxConnections || oldest != nil
+	ok = g.open < g.connections || oldest != nil
 	g.open++
 	g.strangers = append(g.strangers, c)
 	return oldest, ok
@@ -113,17 +119,41 @@ func (g *guard) admit(c *guarded) (oldest *guarded, ok bool) {
 func (g *guard) known(c *guarded) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.forget(c)
+}
+
+// forget takes a connection from the strangers. The caller holds the lock.
+func (g *guard) forget(c *guarded) {
 	if i := slices.Index(g.strangers, c); i >= 0 {
 		g.strangers = slices.Delete(g.strangers, i, i+1)
 	}
 }
 
+// introduce says whose connection it is, and gives whether that party may have another one.
+func (g *guard) introduce(c *guarded, id pki.Identity) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c.over.Load() { // it had to make room meanwhile, and is not counted any more
+		return false
+	}
+	g.forget(c)
+	c.identity = id
+	g.held[id]++
+	c.trusted.Store(true)
+	return g.held[id] <= g.each
+}
+
 // left says that a connection is over.
 func (g *guard) left(c *guarded) {
-	g.known(c)
 	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.forget(c)
 	g.open--
-	g.mu.Unlock()
+	if id := c.identity; id.Role != 0 {
+		if g.held[id]--; g.held[id] == 0 {
+			delete(g.held, id)
+		}
+	}
 }
 
 // look reads the first bytes of a connection and hands it on with them.
@@ -146,48 +176,11 @@ func (g *guard) look(c *guarded) {
 	}
 }
 
-// begin reads until the connection has begun in one of the ways expected, or says why it cannot any more. Of one that
-// said nothing it gives neither.
-func (g *guard) begin(c *guarded) (conn net.Conn, why string) {
-	var head []byte
-	buffer := make([]byte, 64)
-	for {
-		n, err := c.Read(buffer)
-		if head = append(head, buffer[:n]...); len(head) == 0 && err != nil {
-			return nil, ""
-		}
-		if len(head) > 0 && head[0] == tlsHandshake && g.tls != nil {
-			return g.secure(&headed{c, head})
-		}
-		open := false
-		for _, b := range g.begins {
-			if bytes.HasPrefix(head, b) {
-				return &headed{c, head}, ""
-			}
-			open = open || bytes.HasPrefix(b, head)
-		}
-		if !open || err != nil {
-			return nil, "it does not speak " + g.what
-		}
-	}
-}
-
-// secure makes the handshake of TLS, which shows that the other end has the token.
-func (g *guard) secure(c *headed) (net.Conn, string) {
-	secured := tls.Server(c, g.tls)
-	if err := secured.Handshake(); err != nil {
-		return nil, err.Error()
-	}
-	g.known(c.guarded)
-	c.trusted.Store(true)
-	return secured, ""
-}
-
 func (g *guard) turnAway(c *guarded, why string) {
 	if !c.over.Swap(true) {
 		g.left(c)
 		g.refused.Add(1)
-		g.log.Warn("connection turned away", "port", g.what, "from", c.Conn.RemoteAddr().String(), "why", why)
+		g.log.Warn("connection turned away", "port", g.name, "from", c.Conn.RemoteAddr().String(), "why", why)
 	}
 	c.Conn.Close()
 }
@@ -209,16 +202,17 @@ func (g *guard) Close() error {
 // guarded is a connection under guard.
 type guarded struct {
 	net.Conn
-	guard   *guard
-	trusted atomic.Bool  // it has shown the token
-	spent   atomic.Int64 // bytes that it sent before
-	over    atomic.Bool
+	guard    *guard
+	identity pki.Identity // of its certificate; written before it is handed on
+	trusted  atomic.Bool  // it has shown its certificate, or the token
+	spent    atomic.Int64 // bytes that it sent before
+	over     atomic.Bool
 }
 
 func (c *guarded) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if !c.trusted.Load() && c.spent.Add(int64(n)) > strangerBytes {
-		c.guard.turnAway(c, "it sent too much without the token")
+		c.guard.turnAway(c, "it sent too much before it said who it is")
 		return 0, net.ErrClosed
 	}
 	return n, err

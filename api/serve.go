@@ -86,7 +86,7 @@ func (s *Server) Start() {
 func (s *Server) serveGRPC(c Config) {
 	s.health = health.NewServer()
 	s.grpc = grpc.NewServer(
-		grpc.UnaryInterceptor(c.Access.Token.unary), grpc.StreamInterceptor(c.Access.Token.stream),
+		grpc.UnaryInterceptor(c.Access.unary), grpc.StreamInterceptor(c.Access.stream),
 		grpc.MaxRecvMsgSize(maxRequest), grpc.MaxHeaderListSize(maxHeader), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(firstBytes),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 10 * time.Second}),
@@ -95,7 +95,7 @@ func (s *Server) serveGRPC(c Config) {
 	c.Services.registerGRPC(s.grpc)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)
-	s.run("gRPC", func() error { return s.grpc.Serve(guardGRPC(c.GRPC, c.Access.Token, c.Log, &s.refused)) })
+	s.run("gRPC", func() error { return s.grpc.Serve(newGuard(c.GRPC, grpcPort, c.Access, c.Log, &s.refused)) })
 }
 
 // handleFunc registers a handler for the paths below one.
@@ -103,18 +103,18 @@ type handleFunc func(path string, h http.Handler)
 
 func (s *Server) serveHTTP(c Config) {
 	services := http.NewServeMux()
-	options := append(jsonCodecs(), connect.WithInterceptors(httpMetrics{s.metrics}, connectErrors{}), connect.WithReadMaxBytes(maxRequest))
+	options := append(jsonCodecs(), connect.WithInterceptors(httpMetrics{s.metrics}, connectErrors{}, connectRoles{}), connect.WithReadMaxBytes(maxRequest))
 	c.Services.registerHTTP(services.Handle, options...)
 	mux := http.NewServeMux()
 	services.HandleFunc("GET /events", c.Services.events())
 	services.Handle("GET /metrics", s.metrics.handler())
-	mux.Handle("/", requireToken(c.Access.Token, readWhole(services)))
+	mux.Handle("/", c.Access.identified(readWhole(services)))
 	mux.HandleFunc("GET /livez", probe(nil))
 	mux.HandleFunc("GET /readyz", probe(c.Ready))
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.http = &http.Server{
-		Handler:           inTime(requireHost(c.Hosts, http.NewCrossOriginProtection().Handler(mux))),
+		Handler:           inTime(c.Access.requireHost(c.Hosts, http.NewCrossOriginProtection().Handler(mux))),
 		ReadHeaderTimeout: firstBytes,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeader,
@@ -124,7 +124,7 @@ func (s *Server) serveHTTP(c Config) {
 		},
 		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
 	}
-	s.run("HTTP", func() error { return s.http.Serve(guardHTTP(c.HTTP, c.Log, &s.refused)) })
+	s.run("HTTP", func() error { return s.http.Serve(newGuard(c.HTTP, httpPort, c.Access, c.Log, &s.refused)) })
 }
 
 func (s *Server) run(what string, serve func() error) {
@@ -193,15 +193,15 @@ func inTime(next http.Handler) http.Handler {
 	})
 }
 
-// requireToken looks at the token before anything of the body is read.
-func requireToken(t Token, next http.Handler) http.Handler {
+// identified finds out who calls before anything of the body is read.
+func (a Access) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := t.check(r.Header.Get("Authorization")); err != nil {
+		id, err := a.identify(r.Context().Value(from{}).(net.Addr), r.Header.Get("Authorization"))
+		if err != nil {
 			writeError.Write(w, r, toConnect(err))
 			return
 		}
-		trust(r.Context().Value(from{}).(net.Addr))
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, r.WithContext(WithCaller(r.Context(), id)))
 	})
 }
 
@@ -224,8 +224,12 @@ func readWhole(next http.Handler) http.Handler {
 }
 
 // requireHost refuses requests that were addressed to a foreign name. A page whose own name was made to resolve to
-// this machine (DNS rebinding) comes with such a Host, and the browser takes it for the same origin.
-func requireHost(names []string, next http.Handler) http.Handler {
+// this machine (DNS rebinding) comes with such a Host, and the browser takes it for the same origin. With TLS the browser
+// finds that the certificate is not of that name.
+func (a Access) requireHost(names []string, next http.Handler) http.Handler {
+	if !a.Insecure() {
+		return next
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if host := hostname(r.Host); !isLoopback(host) && !slices.Contains(names, host) {
 			http.Error(w, "this server is not called "+host, http.StatusMisdirectedRequest)
