@@ -99,7 +99,7 @@ func (a *Authority) template(id Identity, r Request) (*x509.Certificate, error) 
 	if life < 0 {
 		return nil, fmt.Errorf("pki: found the time %s for a certificate; expected one above 0", life)
 	}
-	if err := valid(a.cert, now); err != nil {
+	if err := Valid(a.cert, now); err != nil {
 		return nil, fmt.Errorf("pki: the authority of %s cannot sign: its certificate %w", a.cluster, err)
 	}
 	t := &x509.Certificate{
@@ -208,7 +208,7 @@ func ownedBy(dir string, owner *Owner) bool {
 		return false
 	}
 	is := ownerOf(info)
-	return is != nil && is.UID == owner.UID
+	return is != nil && is.UID == owner.UID && (owner.GID < 0 || is.GID == owner.GID)
 }
 
 // Renew replaces credentials by new ones of the same identity and hosts, with a new key, for a time as in [Request]. The

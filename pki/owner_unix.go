@@ -8,7 +8,8 @@ import (
 	"syscall"
 )
 
-// An Owner is the user and the group that files belong to, as numbers of the system.
+// An Owner is the user and the group that files belong to, as numbers of the system. A group below 0 is left as it
+// is.
 type Owner struct{ UID, GID int }
 
 // foreign says whether a file belongs to another user, who is not the superuser either.

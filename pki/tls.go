@@ -51,7 +51,7 @@ func (c *Credentials) Client(servers ...Role) *tls.Config {
 // an alert that does not say why.
 func (c *Credentials) ownCertificate() (*tls.Certificate, error) {
 	p := c.current()
-	if err := valid(p.leaf, time.Now()); err != nil {
+	if err := Valid(p.leaf, time.Now()); err != nil {
 		return nil, fmt.Errorf("pki: the certificate of %s in %s %w", c.identity, c.dir, err)
 	}
 	return p.shown(), nil
@@ -97,7 +97,7 @@ func either(roles []Role) string {
 // vet says in words what is wrong with a certificate, as the end of "the certificate …". There are no authorities
 // between: what signs must be trusted itself.
 func vet(leaf *x509.Certificate, roots *x509.CertPool, now time.Time, usage x509.ExtKeyUsage) error {
-	if err := valid(leaf, now); err != nil {
+	if err := Valid(leaf, now); err != nil {
 		return err
 	}
 	_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage}})
@@ -116,8 +116,8 @@ func vet(leaf *x509.Certificate, roots *x509.CertPool, now time.Time, usage x509
 	return nil
 }
 
-// valid says in words whether a certificate counts at a time.
-func valid(cert *x509.Certificate, now time.Time) error {
+// Valid says in words whether a certificate counts at a time. The error is the end of "the certificate …".
+func Valid(cert *x509.Certificate, now time.Time) error {
 	switch {
 	case now.After(cert.NotAfter):
 		return fmt.Errorf("expired on %s; ciranda pki renew makes a new one", stamp(cert.NotAfter))
