@@ -119,22 +119,41 @@ type (
 	}
 	// Elect calls for an election, as an application would.
 	Elect struct{ Nodes Nodes }
-	// Transfer asks nodes for a transfer from their accounts, as a client would.
+	// Transfer asks nodes for a transfer from their accounts, as a client would. A node that is down or paused is not
+	// asked.
 	Transfer struct {
 		Nodes  Nodes
 		To     protocol.ID
 		Amount int64 // 1 to 1,000,000
+		Client Client
 	}
-	// Load asks a node for a transfer again and again: any node, to any other, of 1 to 20. A node that is down or
-	// paused is not asked.
+	// Load asks a node for a transfer again and again: any node, to any other, of 1 to 20.
 	Load struct {
-		Every time.Duration
-		For   time.Duration // since the step is done
+		Every  time.Duration
+		For    time.Duration // since the step is done
+		Client Client
 	}
 	// Calm ends all faults: it heals all, resumes the paused, and makes links lossless. Who is down stays down. It is
 	// not written as a step: the scenario's calm stands for it.
 	Calm struct{}
 )
+
+// A Client is what one that asks for transfers does about an answer that does not come. The zero Client does nothing.
+type Client struct {
+	Again time.Duration // after which it asks the same node for the same with the same id, until there is an answer; 0: never
+	Lost  float64       // the share of requests whose first answer gets lost on its way to the client
+}
+
+func (c Client) String() string {
+	text := ""
+	if c.Again > 0 {
+		text = ", again after " + c.Again.String()
+	}
+	if c.Lost > 0 {
+		text += fmt.Sprintf(", %s of the answers lost", network.Percent(c.Lost))
+	}
+	return text
+}
 
 // A LinkChange is what changes of a link; nil is left as the scenario's network has it.
 type LinkChange struct {
@@ -196,10 +215,12 @@ func (a Heal) String() string    { return "heal " + a.Links.String() }
 func (HealAll) String() string   { return "heal all" }
 func (a Elect) String() string   { return "request an election of " + a.Nodes.String() }
 func (Calm) String() string      { return "calm" }
-func (a Load) String() string    { return fmt.Sprintf("load every %s for %s", a.Every, a.For) }
+func (a Load) String() string {
+	return fmt.Sprintf("load every %s for %s%s", a.Every, a.For, a.Client)
+}
 
 func (a Transfer) String() string {
-	return fmt.Sprintf("request a transfer of %d from %s to %d", a.Amount, a.Nodes, a.To)
+	return fmt.Sprintf("request a transfer of %d from %s to %d%s", a.Amount, a.Nodes, a.To, a.Client)
 }
 
 func (a Partition) String() string {

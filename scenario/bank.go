@@ -2,14 +2,13 @@ package scenario
 
 import (
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"ciranda.dev/app/bank"
 	"ciranda.dev/engine/sim"
 	"ciranda.dev/protocol"
-	"ciranda.dev/stacks"
 	"github.com/goccy/go-yaml/ast"
 )
 
@@ -19,15 +18,20 @@ const (
 	maxLoad   = 20        // of a transfer that a load draws: some are more than a balance
 )
 
+// leastAgain is the least time after which a client asks again.
+const leastAgain = 10 * time.Millisecond
+
 // transfer reads `{to: 3, amount: 10}`, which is asked of nodes.
 func (r *reader) transfer(n ast.Node, nodes Nodes) Action {
 	t := Transfer{Nodes: nodes}
-	for _, f := range r.fields(n, "transfer", []string{"to", "amount"}) {
+	for _, f := range r.fields(n, "transfer", append([]string{"to", "amount"}, clientKeys...)) {
 		switch f.name {
 		case "to":
 			t.To = protocol.ID(r.number(f.value, 1, r.size))
 		case "amount":
 			t.Amount = int64(r.number(f.value, 1, maxAmount))
+		default:
+			r.client(&t.Client, f)
 		}
 	}
 	switch {
@@ -36,24 +40,46 @@ func (r *reader) transfer(n ast.Node, nodes Nodes) Action {
 	case slices.Contains(nodes.IDs, t.To):
 		r.wrong(n, fmt.Sprintf("a transfer from node %d to itself", t.To), "another node")
 	}
+	r.checkClient(n, t.Client)
 	return t
 }
 
 // load reads `{every: 50ms, for: 8s}`.
 func (r *reader) load(n ast.Node) Action {
 	var l Load
-	for _, f := range r.fields(n, "load", []string{"every", "for"}) {
+	for _, f := range r.fields(n, "load", append([]string{"every", "for"}, clientKeys...)) {
 		switch f.name {
 		case "every":
 			l.Every = r.duration(f.value, time.Millisecond)
 		case "for":
 			l.For = r.duration(f.value, time.Millisecond)
+		default:
+			r.client(&l.Client, f)
 		}
 	}
 	if l.Every == 0 || l.For == 0 {
 		r.wrong(n, "a load that does not say all", "every: 50ms and for: 8s")
 	}
+	r.checkClient(n, l.Client)
 	return l
+}
+
+var clientKeys = []string{"again", "lost"}
+
+func (r *reader) client(c *Client, f field) {
+	switch f.name {
+	case "again":
+		c.Again = r.duration(f.value, leastAgain)
+	case "lost":
+		c.Lost = r.percent(f.value)
+	}
+}
+
+// checkClient refuses answers that nobody would miss.
+func (r *reader) checkClient(n ast.Node, c Client) {
+	if c.Lost > 0 && c.Again == 0 {
+		r.wrong(n, "lost answers without again", "again: 500ms beside it")
+	}
 }
 
 // checkBank refuses what needs a bank where there is none, and a load that nobody can carry.
@@ -70,45 +96,41 @@ func (r *reader) checkBank(s *Scenario, step Step, n ast.Node) {
 	}
 }
 
-// requests are all that the scenario's clients can ask, by name. A load may draw any receiver and amount.
-func (s *Scenario) requests() map[string]any {
-	if s.Cluster.App == "" {
-		return stacks.Requests
+// named makes what a client asks from the name that a run's steps give it; nil if it is no transfer.
+func named(name string) any {
+	var t bank.Transfer
+	text, id, _ := strings.Cut(name, " as ")
+	if n, err := fmt.Sscanf(text, "transfer %d to %d", &t.Amount, &t.To); n != 2 || err != nil {
+		return nil
 	}
-	all := maps.Clone(stacks.Requests)
-	add := func(to protocol.ID, amount int64) {
-		all[transferName(to, amount)] = bank.Transfer{To: to, Amount: amount}
-	}
-	loaded := false
-	for _, step := range s.Steps {
-		switch a := step.Do.(type) {
-		case Transfer:
-			add(a.To, a.Amount)
-		case Load:
-			loaded = true
+	if q := &t.Request; id != "" {
+		if n, err := fmt.Sscanf(id, "%s %d above %d", &q.Client, &q.Number, &q.Below); n != 3 || err != nil {
+			return nil
 		}
 	}
-	for to := 1; loaded && to <= s.Cluster.Nodes; to++ {
-		for amount := range int64(maxLoad) {
-			add(protocol.ID(to), 1+amount)
-		}
+	if transferName(t) != name {
+		return nil
 	}
-	return all
+	return t
 }
 
 // transferName is what steps of a run call a transfer.
-func transferName(to protocol.ID, amount int64) string {
-	return fmt.Sprintf("transfer %d to %d", amount, to)
+func transferName(t bank.Transfer) string {
+	text := fmt.Sprintf("transfer %d to %d", t.Amount, t.To)
+	if q := t.Request; q.Client != "" {
+		text += fmt.Sprintf(" as %s %d above %d", q.Client, q.Number, q.Below)
+	}
+	return text
 }
 
 // load lets nodes pay one another until a moment: who, whom and how much are drawn from the run's stream of faults, and
 // as many numbers whoever is up.
-func (p *player) load(every, until time.Duration) {
+func (p *player) load(c *simClient, every, until time.Duration) {
 	f, nodes := p.sim.Faults(), p.scenario.Cluster.Nodes
 	from := f.Intn(nodes)
 	to := (from + 1 + f.Intn(nodes-1)) % nodes
-	p.sim.Request(protocol.ID(from+1), transferName(protocol.ID(to+1), int64(1+f.Intn(maxLoad))))
+	c.ask(protocol.ID(from+1), bank.Transfer{To: protocol.ID(to + 1), Amount: int64(1 + f.Intn(maxLoad))})
 	if next := p.sim.Now() + every; next < until {
-		p.sim.Plan(sim.Action{At: next, Do: func(*sim.Sim) { p.load(every, until) }})
+		p.sim.Plan(sim.Action{At: next, Do: func(*sim.Sim) { p.load(c, every, until) }})
 	}
 }

@@ -56,17 +56,21 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// What a world can be asked is what the scenario's steps ask: no more is made, and without the bank nothing is.
-func TestRequests(t *testing.T) {
-	got := mustParse(t, loaded).requests()
-	if want := 1 + 1 + 3*maxLoad; len(got) != want {
-		t.Errorf("got %d requests, want %d", len(got), want)
+// What a client asks can be read from its name in the steps of a run, and nothing else can.
+func TestNamesOfTransfers(t *testing.T) {
+	for _, want := range []bank.Transfer{
+		{To: 3, Amount: 1000},
+		{To: 12, Amount: 1, Request: bank.Request{Client: "step-7", Number: 5, Below: 2}},
+	} {
+		if got := named(transferName(want)); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is read as %v", transferName(want), got)
+		}
 	}
-	if want := (bank.Transfer{To: 3, Amount: 1000}); !reflect.DeepEqual(got["transfer 1000 to 3"], want) {
-		t.Errorf("got %v, want %v", got["transfer 1000 to 3"], want)
-	}
-	if got := mustParse(t, "expect: [leader-agreed]").requests(); len(got) != 1 || got["elect"] == nil {
-		t.Errorf("got %v", got)
+	for _, name := range []string{"", "elect", "transfer", "transfer 5 to 70000", "transfer 5 to 2 ", "transfer 05 to 2",
+		"transfer 5 to 2 as me", "transfer 5 to 2 as me 1", "transfer 5 to 2 as me 1 above", "transfer 5 to 2 as me 1 above 0 more"} {
+		if got := named(name); got != nil {
+			t.Errorf("%q is read as %v", name, got)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"ciranda.dev/app/bank"
 	"ciranda.dev/check"
 	"ciranda.dev/engine/network"
 	"ciranda.dev/protocol"
@@ -24,8 +25,8 @@ type Place interface {
 	Open(ctx context.Context, s *Scenario, level trace.Level) (Live, error)
 }
 
-// A Live is a running cluster. Its methods return when what they were asked for is done; they are called one at a time.
-// Nodes are those of the scenario.
+// A Live is a running cluster. Its methods return when what they were asked for is done; but for Transfer they are called
+// one at a time. Nodes are those of the scenario.
 type Live interface {
 	// Now is the clock that stamps events.
 	Now() time.Duration
@@ -48,6 +49,9 @@ type Live interface {
 	SetRate(ctx context.Context, id protocol.ID, rate float64) error
 	// Elect calls for an election at a node. That it refuses is no error.
 	Elect(ctx context.Context, id protocol.ID) error
+	// Transfer asks a node for a transfer from its account, once, and says whether there was an answer before ctx
+	// ended; also that it refuses is one. It may be called many times at once, and while other methods run.
+	Transfer(ctx context.Context, id protocol.ID, t bank.Transfer) (answered bool)
 
 	// Close ends all processes.
 	Close() error
@@ -81,6 +85,10 @@ func (s *Scenario) Refuses(p Place) error {
 		}
 	}
 	for _, step := range s.Steps {
+		if l, ok := step.Do.(Load); ok && l.Every < leastEvery {
+			return fmt.Errorf("%s:%d: %s cannot be had on %s: found one every %s; expected %s or more",
+				s.File, step.Line, l, p.Engine(), l.Every, leastEvery)
+		}
 		if err := p.Supports(step.Do); err != nil {
 			return fmt.Errorf("%s:%d: %s cannot be done on %s: %w", s.File, step.Line, step.Do, p.Engine(), err)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ciranda.dev/app/bank"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector"
 	"ciranda.dev/protocol/election"
@@ -73,6 +74,8 @@ func (m *mockup) Follow(ctx context.Context, record func(trace.Event)) error {
 		}
 	}
 }
+
+func (m *mockup) Transfer(context.Context, protocol.ID, bank.Transfer) bool { return true }
 
 // tell records an event of a node.
 func (m *mockup) tell(id protocol.ID, k trace.Kind, data any) {

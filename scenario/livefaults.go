@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"ciranda.dev/app/bank"
 	"ciranda.dev/engine/network"
 	"ciranda.dev/protocol"
 	"ciranda.dev/trace"
@@ -15,8 +16,8 @@ import (
 
 // What a run does to real processes.
 
-// do carries out an action.
-func (r *liveRun) do(ctx context.Context, a Action) error {
+// do carries out the action of a line.
+func (r *liveRun) do(ctx context.Context, a Action, line int) error {
 	c := r.cluster
 	switch a := a.(type) {
 	case Crash:
@@ -41,6 +42,12 @@ func (r *liveRun) do(ctx context.Context, a Action) error {
 		return r.each(a.Nodes, func(id protocol.ID) error { r.rated[id] = a.Rate != 1; return c.SetRate(ctx, id, a.Rate) })
 	case Elect:
 		return r.each(a.Nodes, func(id protocol.ID) error { return r.elect(ctx, id) })
+	case Transfer:
+		client := r.clients.client(a.Client, line)
+		return r.each(a.Nodes, func(id protocol.ID) error { r.pay(client, id, bank.Transfer{To: a.To, Amount: a.Amount}); return nil })
+	case Load:
+		r.clients.client(a.Client, line).load(r.asking, a.Every, a.For)
+		return nil
 	case HealAll:
 		return r.healAll(ctx, r.base())
 	}
@@ -170,6 +177,13 @@ func (r *liveRun) elect(ctx context.Context, id protocol.ID) error {
 		return nil
 	}
 	return r.cluster.Elect(ctx, id)
+}
+
+// pay lets a client ask a node, if it is up.
+func (r *liveRun) pay(c *liveClient, id protocol.ID, t bank.Transfer) {
+	if r.cast.nodes[id-1].acts() || c.Again > 0 {
+		c.ask(r.asking, id, t)
+	}
 }
 
 // reset closes the connections of pairs of nodes, each once.

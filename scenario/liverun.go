@@ -21,6 +21,9 @@ type liveRun struct {
 	began    time.Duration // on the cluster's clock
 	left     string        // the first step that was not done, and why
 
+	clients *clients
+	asking  context.Context // of the clients: they ask until it ends
+
 	arriving chan trace.Event
 	failed   chan error // of following, if it ended by itself
 	events   []trace.Event
@@ -40,7 +43,7 @@ type stall struct {
 }
 
 func newLiveRun(s *Scenario, cluster Live) *liveRun {
-	return &liveRun{scenario: s, cluster: cluster, cast: cast{view: newView(s.Cluster.Nodes)},
+	return &liveRun{scenario: s, cluster: cluster, clients: newClients(s, cluster), cast: cast{view: newView(s.Cluster.Nodes)},
 		arriving: make(chan trace.Event, 1024), failed: make(chan error, 1), links: map[Pair]network.Link{}, lost: map[protocol.ID]bool{},
 		disks: map[protocol.ID]bool{}, slow: map[protocol.ID]bool{}, rated: map[protocol.ID]bool{}}
 }
@@ -54,8 +57,12 @@ func (r *liveRun) run(ctx context.Context) error {
 			r.failed <- fmt.Errorf("the events of the cluster: %w", err)
 		}
 	}()
+	asking, quit := context.WithCancel(ctx)
+	r.asking = asking
 	r.began = r.cluster.Now()
 	err := r.experiment(ctx)
+	quit()
+	r.clients.busy.Wait()
 	end := r.note(trace.End, trace.Ending{})
 	stop()
 	for e := range r.arriving {
@@ -107,7 +114,7 @@ func (r *liveRun) steps(ctx context.Context) error {
 			r.left = leftText(r.scenario, i, &r.cast)
 			return nil
 		}
-		if err := r.do(ctx, step.Do); err != nil {
+		if err := r.do(ctx, step.Do, step.Line); err != nil {
 			return fmt.Errorf("%s:%d: %s: %w", r.scenario.File, step.Line, step.Do, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"ciranda.dev/app/bank"
 	"ciranda.dev/engine/sim"
 	"ciranda.dev/protocol"
 )
@@ -17,6 +18,7 @@ type player struct {
 	next     int                           // the step that is waited for
 	slow     map[protocol.ID]bool          // nodes that were made slow
 	stalls   map[protocol.ID]time.Duration // until when disks stall
+	awaited  map[callID]awaited            // answers that clients wait for
 }
 
 // start begins with the steps, in a run that has just begun.
@@ -119,9 +121,10 @@ func (p *player) do(a Action) {
 	case Elect:
 		p.each(a.Nodes, func(id protocol.ID) { p.sim.Request(id, "elect") })
 	case Transfer:
-		p.each(a.Nodes, func(id protocol.ID) { p.sim.Request(id, transferName(a.To, a.Amount)) })
+		c := p.client(a.Client)
+		p.each(a.Nodes, func(id protocol.ID) { c.ask(id, bank.Transfer{To: a.To, Amount: a.Amount}) })
 	case Load:
-		p.load(a.Every, p.sim.Now()+a.For)
+		p.load(p.client(a.Client), a.Every, p.sim.Now()+a.For)
 	default:
 		p.doWithin(a)
 	}

@@ -107,7 +107,7 @@ func (s *Scenario) properties(setup check.Setup) ([]check.Property, error) {
 // World is that of a simulated run: its nodes and their stacks, recorded by sink at a level.
 func (s *Scenario) World(level trace.Level, sink trace.Sink) world.Config {
 	spec := s.Spec(Sim)
-	return world.Config{Nodes: s.Cluster.Nodes, Build: spec.Build, Requests: s.requests(), Level: level, Sink: sink}
+	return world.Config{Nodes: s.Cluster.Nodes, Build: spec.Build, Requests: stacks.Requests, Request: named, Level: level, Sink: sink}
 }
 
 // A recording says what is kept of a run, and how it is done.
@@ -133,7 +133,7 @@ func (s *Scenario) run(ctx context.Context, seed uint64, r recording) (outcome, 
 		return outcome{}, err
 	}
 	p := &player{scenario: s, cast: cast{view: newView(s.Cluster.Nodes)},
-		slow: map[protocol.ID]bool{}, stalls: map[protocol.ID]time.Duration{}}
+		slow: map[protocol.ID]bool{}, stalls: map[protocol.ID]time.Duration{}, awaited: map[callID]awaited{}}
 	suite := check.NewSuite(properties...)
 	cfg := s.config(ctx, seed, r, &tee{p.cast.view, suite, r.sink})
 	if r.twice {
@@ -146,6 +146,7 @@ func (s *Scenario) run(ctx context.Context, seed uint64, r recording) (outcome, 
 	if err != nil {
 		return outcome{}, err
 	}
+	engine.OnLeave(p.hear)
 	if r.steps != nil {
 		engine.World().Record(r.steps)
 	}

@@ -61,9 +61,6 @@ func (r *reader) checkCluster(s *Scenario, at *places) {
 	if s.Cluster.Detector.Kind == "oracle" && !onlyExplore {
 		r.wrong(at.of("cluster"), "the oracle as detector", "it with on: [explore] only; it knows no time")
 	}
-	if onlySim := len(s.On) == 1 && s.On[0] == Sim; s.Cluster.App != "" && !onlySim {
-		r.wrong(at.of("cluster"), "the app "+s.Cluster.App, "it with on: [sim] only; real processes do not run it yet")
-	}
 	for _, e := range s.On {
 		if err := s.Spec(e).Validate(); err != nil {
 			r.refused(at.of("cluster"), err)

@@ -16,7 +16,8 @@ type input struct {
 	fromInc protocol.Incarnation
 	packet  protocol.Packet
 	timer   protocol.Timer
-	body    any // of a call; the event of a notice
+	body    any    // of a call; the event of a notice
+	call    uint64 // its number
 }
 
 type inputKind uint8
@@ -42,7 +43,7 @@ func (in *input) feed(s *protocol.Stack, d *disk, inputs protocol.Inputs, o *pro
 	case expiring:
 		s.Expire(in.layer, in.timer, inputs, o)
 	case calling:
-		s.Call(protocol.Call{Body: in.body}, inputs, o)
+		s.Call(protocol.Call{ID: in.call, Body: in.body}, inputs, o)
 	case noticing:
 		s.Notify(in.body.(protocol.Event), inputs, o)
 	}
@@ -256,15 +257,28 @@ func (w *World) Fire(id protocol.ID, t TimerRef) {
 	w.step(n, &input{kind: expiring, layer: s.key.layer, timer: s.key.timer})
 }
 
-// Request lets a client ask something of a node's stack, by its name in the configuration.
+// Request lets a client ask something of a node's stack, by its name in the configuration. The reply has the number
+// that [World.NextCall] gave before.
 func (w *World) Request(id protocol.ID, name string) {
 	w.note(Step{Do: Request, Node: id, What: name})
-	n, body := w.node(id), w.cfg.Requests[name]
+	n, body := w.node(id), w.request(name)
+	n.calls++
 	if e := w.tickInput(n, trace.Call); e != nil {
 		e.Data, e.Layer = body, uint8(n.stack.Len()-1)
 		w.input(n, e)
 	}
-	w.step(n, &input{kind: calling, body: body})
+	w.step(n, &input{kind: calling, body: body, call: n.calls})
+}
+
+// NextCall is the number of the next call of a node. No two of its calls have the same, in whichever lives.
+func (w *World) NextCall(id protocol.ID) uint64 { return w.node(id).calls + 1 }
+
+// request finds or makes what a name stands for; nil if it is nothing.
+func (w *World) request(name string) any {
+	if body := w.cfg.Requests[name]; body != nil || w.cfg.Request == nil {
+		return body
+	}
+	return w.cfg.Request(name)
 }
 
 // DiskStalled tells a node that its disk does not answer, or answers again.

@@ -28,6 +28,7 @@ type node struct {
 	lamport  uint64 // survives crashes, as live nodes' clocks do by persisting blocks
 	sent     uint64 // messages of this life
 	recorded uint64 // events of this life
+	calls    uint64 // of all lives
 	cause    uint64 // the recorded input of the present step
 	timers   timers
 	disk     disk

@@ -183,7 +183,7 @@ func (w *World) applyNode(s Step) string {
 		}
 		w.Fire(s.Node, ref)
 	case Request:
-		if w.cfg.Requests[s.What] == nil {
+		if w.request(s.What) == nil {
 			return "there is no such request"
 		}
 		w.Request(s.Node, s.What)

@@ -26,6 +26,9 @@ type Config struct {
 
 	// Requests are what a [Step] can ask of a node's stack, by name.
 	Requests map[string]any
+	// Request makes a request from a name that is not among them, and gives nil if there is none of that name. It may
+	// be nil.
+	Request func(name string) any
 
 	Level trace.Level // what is recorded
 	Sink  trace.Sink  // where; may be nil at level Off
