@@ -3,13 +3,7 @@ package tcp
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"io"
-	"math/big"
 	"net"
 	"strings"
 	"testing"
@@ -33,6 +27,9 @@ func kit(config Config) transporttest.Kit {
 			config := config
 			config.Hello = func() transport.Hello { return s.Hello }
 			config.Handler, config.Secret = s.Handler, s.Secret
+			if s.TLS != nil {
+				config.TLS, config.Identify = s.TLS, s.Identify
+			}
 			tr, err := Open(config)
 			if err != nil {
 				t.Fatal(err)
@@ -46,35 +43,7 @@ func kit(config Config) transporttest.Kit {
 func TestTransport(t *testing.T) { transporttest.Run(t, kit(Config{Options: quick})) }
 
 func TestTransportTLS(t *testing.T) {
-	transporttest.Run(t, kit(Config{Options: quick, TLS: mutualTLS(t)}))
-}
-
-// mutualTLS is TLS 1.3 with certificates at both ends, of an authority that signs only itself.
-func mutualTLS(t testing.TB) *tls.Config {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13, RootCAs: pool, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
-		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}},
-	}
+	transporttest.Run(t, kit(Config{Options: quick, TLS: transporttest.NewAuthority(t).TLS(t, 1)}))
 }
 
 // A listener hears what a transport tells, and lets tests wait for it.
@@ -226,7 +195,7 @@ func TestHandshakeTimeout(t *testing.T) {
 // A client without a certificate is turned away, and both ends are told.
 func TestTLSWithoutCertificate(t *testing.T) {
 	l, m := newListener(), newListener()
-	config := mutualTLS(t)
+	config := transporttest.NewAuthority(t).TLS(t, 1)
 	tr := start(t, 1, l, Config{Options: quick, TLS: config})
 	bare := config.Clone()
 	bare.Certificates = nil

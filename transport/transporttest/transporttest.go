@@ -7,6 +7,7 @@ package transporttest
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"strings"
@@ -26,6 +27,10 @@ type Setup struct {
 	Hello   transport.Hello
 	Handler transport.Handler
 	Secret  []byte // of the cluster
+
+	// TLS and Identify are given in some of the tests with certificates. See tcp.Config.
+	TLS      *tls.Config
+	Identify func(tls.ConnectionState) (protocol.ID, error)
 }
 
 // A Transport under test can be told later where its peers are, for they do not know it when they are opened.
@@ -70,6 +75,9 @@ func Run(t *testing.T, kit Kit) {
 		{"flipped bits", testFlips, true},
 		{"cut short", testCuts, true},
 		{"replay", testReplay, true},
+		{"certificates", testCertificates, true},
+		{"another node's certificate", testAnothersCertificate, true},
+		{"a stranger's certificate", testStrangersCertificate, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.stream && kit.Dial == nil {
