@@ -163,7 +163,7 @@ func (s *Supervisor) serve() error {
 	}
 	s.spawner = newSpawner()
 	s.group = node.NewGroup(s.cfg.Name, s.spec.Text(), s, new(node.Links))
-	s.group.Process = uint32(os.Getpid())
+	s.group.Process, s.group.Insecure = uint32(os.Getpid()), s.access.Insecure()
 	grpc, err := listen(s.address(protocol.None, grpcPort))
 	if err != nil {
 		return err

@@ -53,8 +53,14 @@ func lie(t *testing.T, c Config, change func(*transport.Hello)) *liar {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Transport, err = tcp.Open(tcp.Config{Hello: func() transport.Hello { return hello }, Handler: l, Listener: own,
-		Peers: peers, Secret: c.Access.Token.Secret("peer")})
+	config := tcp.Config{Hello: func() transport.Hello { return hello }, Handler: l, Listener: own, Peers: peers}
+	if c.Access.Insecure() {
+		config.Secret = c.Access.Token.Secret("peer")
+	} else {
+		config.TLS = peerTLS(c.Access.Credentials)
+		config.TLS.VerifyConnection = nil // it believes whoever it dials
+	}
+	l.Transport, err = tcp.Open(config)
 	if err != nil {
 		t.Fatal(err)
 	}

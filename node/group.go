@@ -52,8 +52,10 @@ type Group struct {
 	Cluster string // its name
 	Stack   string // what the nodes run, in words
 	Process uint32 // the supervisor's; 0 for none
-	Dir     Directory
-	Links   *Links
+	// Insecure says whether what is sent can be read and changed on its way.
+	Insecure bool
+	Dir      Directory
+	Links    *Links
 
 	change sync.Mutex                        // one fault is set at a time
 	wrong  map[protocol.ID]map[string]string // with nodes, in words, by the kind of fault
@@ -88,7 +90,7 @@ func (g *Group) Status(ctx context.Context, _ *cirandav1.StatusRequest) (*cirand
 	nodes := g.ask(ctx)
 	leader, term, why := agree(nodes)
 	return &cirandav1.StatusResponse{
-		Cluster: g.Cluster, Insecure: true, Leader: leader, Term: term, WhyNoLeader: why, Nodes: nodes,
+		Cluster: g.Cluster, Insecure: g.Insecure, Leader: leader, Term: term, WhyNoLeader: why, Nodes: nodes,
 		Faults: g.faults(), Stack: g.Stack, SupervisorPid: g.Process,
 	}, nil
 }

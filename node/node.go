@@ -99,6 +99,9 @@ func (n *Node) validate() error {
 	if c.Dir == "" {
 		return api.Wrong("dir", "a node needs a directory")
 	}
+	if err := c.checkAccess(); err != nil {
+		return err
+	}
 	return c.Spec.Validate()
 }
 
@@ -184,16 +187,20 @@ func (n *Node) transport(l net.Listener) func(transport.Handler, func() transpor
 	return func(h transport.Handler, hello func() transport.Hello) (transport.Transport, error) {
 		others := maps.Clone(n.cfg.Peers)
 		delete(others, n.cfg.ID)
-		return tcp.Open(tcp.Config{
-			Hello: hello, Handler: h, Listener: l, Peers: others,
-			Secret: n.cfg.Access.Token.Secret("peer"),
-		})
+		c := tcp.Config{Hello: hello, Handler: h, Listener: l, Peers: others}
+		if access := n.cfg.Access; access.Insecure() {
+			c.Secret = access.Token.Secret("peer")
+		} else {
+			c.TLS, c.Identify = peerTLS(access.Credentials), identifyPeer
+		}
+		return tcp.Open(c)
 	}
 }
 
 func (n *Node) serve(grpc, http net.Listener) {
 	n.peers = newDirectory(n)
 	n.whole = NewGroup(n.cfg.Cluster, n.cfg.Spec.Text(), n.peers, n.links)
+	n.whole.Insecure = n.cfg.Access.Insecure()
 	n.server = api.New(api.Config{
 		Services: api.Services{Node: service{n}, Cluster: n.whole, Bank: n.bank()}, Access: n.cfg.Access, GRPC: grpc, HTTP: http,
 		Hosts: n.cfg.Hosts, Log: n.log, Ready: n.ready, Metrics: []prometheus.Collector{metrics{n}},
