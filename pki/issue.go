@@ -104,7 +104,7 @@ func (a *Authority) template(id Identity, r Request) (*x509.Certificate, error) 
 	}
 	t := &x509.Certificate{
 		SerialNumber: serial(),
-		Subject:      pkix.Name{CommonName: id.String()}, // for people; the URI is what counts
+		Subject:      pkix.Name{CommonName: title(id)}, // for people; the URI is what counts
 		URIs:         []*url.URL{id.URI()},
 		NotBefore:    now.Add(-backdate),
 		NotAfter:     now.Add(min(life, a.cert.NotAfter.Sub(now))),
@@ -115,6 +115,12 @@ func (a *Authority) template(id Identity, r Request) (*x509.Certificate, error) 
 		t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 	}
 	return t, addHosts(t, hosts(id.Role, r.Hosts))
+}
+
+// title is an identity for people, as long as the name of a subject may be: 64 characters (RFC 5280, appendix A.1).
+func title(id Identity) string {
+	text := id.String()
+	return text[:min(len(text), 64)]
 }
 
 // hosts are those asked for, behind those that a server has always.

@@ -66,6 +66,7 @@ func TestIssued(t *testing.T) {
 		{Node, "3", "localhost n3 127.0.0.1 ::1 10.0.0.3", 2},
 		{Gateway, "g1", "localhost n3 127.0.0.1 ::1 10.0.0.3", 2},
 		{Operator, "ana", "n3 10.0.0.3", 1},
+		{Observer, strings.Repeat("a", 63), "n3 10.0.0.3", 1},
 	} {
 		dir := filepath.Join(t.TempDir(), "deep", test.name)
 		if err := a.Issue(dir, Request{Role: test.role, Name: test.name, Hosts: []string{"n3", "10.0.0.3", "n3"}}); err != nil {
@@ -74,6 +75,9 @@ func TestIssued(t *testing.T) {
 		leaf := mustLoad(t, dir).current().leaf
 		if got := strings.Join(HostsOf(leaf), " "); got != test.hosts {
 			t.Errorf("%s: hosts %s, want %s", test.name, got, test.hosts)
+		}
+		if n := len(leaf.Subject.CommonName); n > 64 {
+			t.Errorf("%s: the name of its subject has %d characters", test.name, n)
 		}
 		if len(leaf.ExtKeyUsage) != test.usage || leaf.IsCA || leaf.SerialNumber.BitLen() < 64 {
 			t.Errorf("%s: %v, authority %v, serial %x", test.name, leaf.ExtKeyUsage, leaf.IsCA, leaf.SerialNumber)
