@@ -60,6 +60,7 @@ var commands = []func() *cobra.Command{
 	newUp, newSupervise, newDown, newLogs, newNode,
 	newStatus, newWatch, newExplain, newElect, newFault,
 	newRun, newReplay, newDiagram, newExport, newBench,
+	newPki,
 }
 
 // Main runs the program with the arguments of the process and gives its exit status.
