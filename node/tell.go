@@ -25,7 +25,7 @@ func sentence(t *trace.Teller, e *trace.Event) string {
 	switch name := e.Name(); {
 	case e.Kind == trace.Fault && e.Node != protocol.None:
 		return ""
-	case name == (protocol.LinkDown{}).Kind(), name == (detector.Hint{}).Kind():
+	case name == (protocol.LinkDown{}).Kind(), name == (protocol.Steady{}).Kind(), name == (detector.Hint{}).Kind():
 		return ""
 	}
 	return text

@@ -100,6 +100,15 @@ type (
 		Node        ID          `json:"node"`
 		Incarnation Incarnation `json:"inc"`
 	}
+	// Steady says whether all that is sent to that life of a peer arrives, once and in order: there is one unbroken
+	// connection that keeps order, and no fault is injected between it and the stack. It holds until the engine says
+	// otherwise. It is a hint: what was sent just before it is taken back may be lost. An engine that knows nothing of
+	// its connections never gives it.
+	Steady struct {
+		Node        ID          `json:"node"`
+		Incarnation Incarnation `json:"inc"`
+		Is          bool        `json:"is"`
+	}
 	// Disk says that the node's storage has stalled (a write is older than the engine's limit), or answers again.
 	Disk struct {
 		Stalled bool `json:"stalled"`
@@ -110,6 +119,9 @@ type (
 
 // Kind is the event's name in traces.
 func (LinkDown) Kind() string { return "net.down" }
+
+// Kind is the event's name in traces.
+func (Steady) Kind() string { return "net.steady" }
 
 // Kind is the event's name in traces.
 func (Disk) Kind() string { return "disk" }

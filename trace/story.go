@@ -131,6 +131,12 @@ func (t *Teller) noted(e *Event) string {
 	case protocol.LinkDown{}.Kind():
 		d, _ := DataOf[protocol.LinkDown](e)
 		return fmt.Sprintf("node %d sees its connections to node %d close", e.Node, d.Node)
+	case protocol.Steady{}.Kind():
+		d, _ := DataOf[protocol.Steady](e)
+		if !d.Is {
+			return fmt.Sprintf("the link from node %d to node %d is steady no more", e.Node, d.Node)
+		}
+		return fmt.Sprintf("the link from node %d to node %d is steady", e.Node, d.Node)
 	case protocol.Stopping{}.Kind():
 		return fmt.Sprintf("node %d is about to stop", e.Node)
 	}

@@ -36,6 +36,7 @@ func (n *Node) Isolate(id protocol.ID) error {
 }
 
 func (n *Node) setLink(from, to protocol.ID, l network.Link) {
+	n.doubtful = true
 	switch n.self.ID {
 	case to:
 		if p := n.shim.peers[from]; p != nil {

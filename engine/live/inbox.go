@@ -17,6 +17,7 @@ type batch struct {
 	messages []arrival
 	up       *transport.Hello
 	down     bool
+	room     bool // in the queue to the peer
 }
 
 type peerLife struct {
@@ -59,7 +60,7 @@ func (h handler) Down(id protocol.ID, inc protocol.Incarnation) {
 }
 
 // Room implements [transport.Handler]. What was refused is lost already: layers that promise more send again.
-func (h handler) Room(protocol.ID) {}
+func (h handler) Room(id protocol.ID) { h.put(batch{peerLife: peerLife{id: id}, room: true}) }
 
 // Refused implements [transport.Handler].
 func (h handler) Refused(remote string, why error) {
@@ -85,9 +86,13 @@ func (n *Node) take(b batch) {
 		n.log.Error("the transport named a stranger", "node", n.self.ID, "peer", b.id)
 		return
 	}
+	n.doubtful = n.doubtful || b.up != nil || b.down || b.room
 	switch {
+	case b.room:
+		p.lossy = false
 	case b.up != nil:
 		p.up, p.inc, p.api, p.hints = true, max(p.inc, b.inc), b.up.API, 0
+		p.lossy, p.anew = false, true
 		n.known = max(n.known, min(b.up.Lamport, believable))
 		n.log.Debug("connected", "node", n.self.ID, "peer", b.id, "incarnation", b.inc)
 	case b.down:

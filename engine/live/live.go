@@ -179,7 +179,10 @@ type Node struct {
 	event   trace.Event
 	body    encoded
 
-	shim   shim
+	shim     shim
+	vouches  bool // a layer of the stack makes links perfect, and wants to know which are steady
+	doubtful bool // they may have changed
+
 	frozen bool
 	disk   disk.Fault
 	slow   time.Duration // each step takes so long
@@ -215,6 +218,7 @@ func open(cfg Config, m mistake) (*Node, error) {
 	if n.stack, err = cfg.Build(n.self); err != nil {
 		return nil, err
 	}
+	n.vouches = slices.ContainsFunc(n.stack.Traits(), func(t protocol.Traits) bool { return t.Gives&protocol.NoLoss != 0 })
 	if n.codec, err = wire.New(n.stack.Traits()); err != nil {
 		return nil, err
 	}

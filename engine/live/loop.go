@@ -58,6 +58,9 @@ func (n *Node) serve() (err error) {
 		n.depart(now)
 		if n.works(now) {
 			n.watchDisk(now)
+			if n.doubtful && n.vouches {
+				n.vouch(now)
+			}
 			n.expire()
 			n.handle()
 			if n.dirty && (n.handled >= flushAfter || len(n.pending)+len(n.inbox) == 0) {

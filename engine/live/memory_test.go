@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"ciranda.dev/protocol"
 	"ciranda.dev/transport"
@@ -32,6 +33,7 @@ type end struct {
 type pipe struct {
 	from     transport.Hello
 	messages chan []byte
+	full     atomic.Bool   // a message was refused
 	hangUp   chan struct{} // the sender closed: Down follows the last message
 	stop     chan struct{} // the receiver closed
 	done     chan struct{} // the receiver has been told all
@@ -51,7 +53,7 @@ func (m *mesh) open(h transport.Handler, hello func() transport.Hello) (transpor
 
 // connect lets an end be told what another sends.
 func (e *end) connect(from transport.Hello) {
-	p := &pipe{from, make(chan []byte, e.mesh.room), make(chan struct{}), make(chan struct{}), make(chan struct{})}
+	p := &pipe{from: from, messages: make(chan []byte, e.mesh.room), stop: make(chan struct{}), hangUp: make(chan struct{}), done: make(chan struct{})}
 	before := e.in[from.ID]
 	e.in[from.ID] = p
 	e.served.Go(func() {
@@ -69,6 +71,7 @@ func (e *end) serve(p *pipe) {
 		select {
 		case m := <-p.messages:
 			e.handler.Receive(p.from.ID, p.from.Incarnation, [][]byte{m})
+			e.room(p)
 		case <-p.stop:
 			return
 		case <-p.hangUp:
@@ -81,6 +84,19 @@ func (e *end) serve(p *pipe) {
 	}
 }
 
+// room tells the sender that there is room again, if it found none.
+func (e *end) room(p *pipe) {
+	if len(p.messages) > cap(p.messages)/2 || !p.full.Swap(false) {
+		return
+	}
+	e.mesh.mu.Lock()
+	sender := e.mesh.ends[p.from.ID]
+	e.mesh.mu.Unlock()
+	if sender != nil {
+		sender.handler.Room(e.hello().ID)
+	}
+}
+
 func (e *end) Send(to protocol.ID, message []byte) error {
 	e.mesh.mu.Lock()
 	defer e.mesh.mu.Unlock()
@@ -88,10 +104,12 @@ func (e *end) Send(to protocol.ID, message []byte) error {
 	if other == nil || other.in[e.hello().ID] == nil {
 		return transport.ErrDown
 	}
+	p := other.in[e.hello().ID]
 	select {
-	case other.in[e.hello().ID].messages <- message:
+	case p.messages <- message:
 		return nil
 	default:
+		p.full.Store(true)
 		return transport.ErrFull
 	}
 }

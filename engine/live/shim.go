@@ -35,6 +35,9 @@ type peer struct {
 	up     bool                 // connected
 	hints  int                  // how often LinkDown was told since it was up
 	redial bool                 // its connection was closed, and nothing has been sent to it since
+	lossy  bool                 // something to it was lost here, and nothing is known to have mended that
+	anew   bool                 // another connection took the place of the one before
+	steady protocol.Incarnation // the life for which the stack was told that its link is steady; 0 for none
 	api    string
 	link   network.Link // to it
 	cut    bool         // from it
@@ -205,6 +208,8 @@ func (n *Node) give(to *peer, message []byte, e trace.Event) {
 	err := n.transport.Send(to.id, message)
 	switch {
 	case err == nil:
+		to.redial = false
+		return
 	case errors.Is(err, transport.ErrFull):
 		n.drop(&e, "queue")
 	default:
@@ -213,5 +218,28 @@ func (n *Node) give(to *peer, message []byte, e trace.Event) {
 			n.transport.Redial(to.id)
 		}
 	}
-	to.redial = false
+	to.redial, to.lossy, n.doubtful = false, true, true
+}
+
+// vouch tells the stack of the links that have become steady, or are no more.
+func (n *Node) vouch(now time.Time) {
+	n.doubtful = false
+	for _, id := range n.self.Group {
+		p := n.shim.peers[id]
+		if p == nil {
+			continue
+		}
+		life := protocol.Incarnation(0)
+		if p.up && !p.lossy && !p.cut && p.link == (network.Link{}) {
+			life = p.inc
+		}
+		if p.steady != 0 && (p.steady != life || p.anew) {
+			n.notify(now, protocol.Steady{Node: id, Incarnation: p.steady})
+			p.steady = 0
+		}
+		if p.steady != life {
+			n.notify(now, protocol.Steady{Node: id, Incarnation: life, Is: true})
+		}
+		p.steady, p.anew = life, false
+	}
 }

@@ -13,6 +13,7 @@ import (
 // A toy is a layer for the tests: a counter that is persisted and told to all, and beats that nothing holds up.
 type toy struct {
 	protocol.Base
+	gives   protocol.Property `layer:"const"`
 	Count   uint64
 	Heard   map[protocol.ID]uint64 // the highest count that each node told
 	Order   []uint64               // of the counts told by node 1
@@ -50,7 +51,7 @@ const (
 const beatEvery = 100 * time.Millisecond
 
 func (t *toy) Traits() protocol.Traits {
-	return protocol.Traits{Channel: "toy", Messages: []protocol.Message{Tell{}, Beat{}, Bulk{}}, Timers: []string{"beat", "a", "b"}, UsesNow: true}
+	return protocol.Traits{Channel: "toy", Gives: t.gives, Messages: []protocol.Message{Tell{}, Beat{}, Bulk{}}, Timers: []string{"beat", "a", "b"}, UsesNow: true}
 }
 
 func (t *toy) String() string { return fmt.Sprintf("count %d", t.Count) }

@@ -20,6 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A cluster is the nodes of a test, over one mesh, each with a disk.
 type cluster struct {
+	gives   protocol.Property
 	t       *testing.T
 	mesh    *mesh
 	group   []protocol.ID
@@ -68,7 +69,9 @@ func (c *cluster) startAll() {
 func (c *cluster) config(id protocol.ID) Config {
 	return Config{
 		Cluster: "test", ID: id, Group: c.group, Seed: 1, Sink: c.traces[id], Level: trace.Full, Options: c.options,
-		Build: func(self protocol.Self) (*protocol.Stack, error) { return protocol.NewStack(self, &toy{}) },
+		Build: func(self protocol.Self) (*protocol.Stack, error) {
+			return protocol.NewStack(self, &toy{gives: c.gives})
+		},
 		Transport: func(h transport.Handler, hello func() transport.Hello) (transport.Transport, error) {
 			return c.mesh.open(h, hello)
 		},

@@ -1,6 +1,7 @@
 package link_test
 
 import (
+	"fmt"
 	"testing"
 
 	"ciranda.dev/protocol"
@@ -40,6 +41,8 @@ type cable struct {
 	stacks [2]*protocol.Stack
 	outs   [2]protocol.Out
 	queue  []flight
+
+	carried int // messages
 }
 
 type flight struct {
@@ -64,6 +67,7 @@ func newCable(b *testing.B, needs protocol.Property) *cable {
 func (w *cable) carry(i int) {
 	for _, e := range w.outs[i].Effects() {
 		if e.Kind == protocol.Send {
+			w.carried++
 			w.queue = append(w.queue, flight{int(e.To) - 1, protocol.Packet{Channel: e.Channel, Body: e.Body}})
 		}
 	}
@@ -85,23 +89,38 @@ func (w *cable) deliver() {
 	}
 }
 
-// What a message of 1 KiB costs over a perfect network, at both ends and in batches of 32: bare, and over a link.
+// What a message of 1 KiB costs over a perfect network, at both ends, alone and in batches of 32: bare, over a link, and
+// over a link for which the engine vouches.
 func BenchmarkMessage(b *testing.B) {
-	for name, needs := range map[string]protocol.Property{"bare": 0, "link": reliable} {
-		b.Run(name, func(b *testing.B) {
-			w := newCable(b, needs)
-			b.ReportAllocs()
-			for n := range b.N {
-				w.stacks[0].Call(pitches, protocol.Inputs{}, &w.outs[0])
-				w.carry(0)
-				if n%32 == 31 {
-					w.deliver()
-				}
-			}
-			w.deliver()
-			if caught := w.stacks[1].Layer(1).(*pitcher).caught; caught != b.N {
-				b.Fatalf("%d of %d were caught", caught, b.N)
-			}
-		})
+	for _, batch := range []int{1, 32} {
+		for _, c := range []struct {
+			name   string
+			needs  protocol.Property
+			steady bool
+		}{{"bare", 0, false}, {"link", reliable, false}, {"steady", reliable, true}} {
+			b.Run(fmt.Sprintf("%s in %d", c.name, batch), func(b *testing.B) { throwAll(b, c.needs, c.steady, batch) })
+		}
 	}
+}
+
+func throwAll(b *testing.B, needs protocol.Property, steady bool, batch int) {
+	w := newCable(b, needs)
+	if steady {
+		for i, s := range w.stacks {
+			s.Notify(protocol.Steady{Node: protocol.ID(2 - i), Incarnation: 1, Is: true}, protocol.Inputs{}, &w.outs[i])
+		}
+	}
+	b.ReportAllocs()
+	for n := range b.N {
+		w.stacks[0].Call(pitches, protocol.Inputs{}, &w.outs[0])
+		w.carry(0)
+		if n%batch == batch-1 {
+			w.deliver()
+		}
+	}
+	w.deliver()
+	if caught := w.stacks[1].Layer(1).(*pitcher).caught; caught != b.N {
+		b.Fatalf("%d of %d were caught", caught, b.N)
+	}
+	b.ReportMetric(float64(w.carried)/float64(b.N), "messages/op")
 }

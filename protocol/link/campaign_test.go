@@ -28,6 +28,7 @@ type trial struct {
 	opts     link.Options
 	rude     bool // it talks on when a link is full
 	detector bool // a heartbeat runs below the link
+	vouched  bool // a voucher does
 	twice    bool
 }
 
@@ -43,6 +44,9 @@ func (c trial) build(self protocol.Self) (*protocol.Stack, error) {
 	if c.detector {
 		layers = append(layers, heartbeat.New(heartbeat.Options{}))
 	}
+	if c.vouched {
+		layers = append(layers, &voucher{})
+	}
 	layers = append(layers, link.New(c.opts), &talker{Name: "gossip"}, &talker{Name: "talk", Needs: reliable, polite: !c.rude, stores: true})
 	return protocol.NewStack(self, layers...)
 }
@@ -51,6 +55,7 @@ func (c trial) build(self protocol.Self) (*protocol.Stack, error) {
 func requests() map[string]any {
 	all := map[string]any{}
 	for to := protocol.ID(1); to <= nodes; to++ {
+		all[fmt.Sprintf("vouch %d", to)], all[fmt.Sprintf("revoke %d", to)] = Vouch{to, true}, Vouch{to, false}
 		all[fmt.Sprintf("ask %d", to)] = Say{Talker: "talk", To: to, Text: "question"}
 		all[fmt.Sprintf("gossip %d", to)] = Say{Talker: "gossip", To: to, Text: "psst"}
 		for i, times := range []int{1, 3, 10} {

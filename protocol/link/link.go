@@ -16,10 +16,15 @@
 // acknowledged for longer than [Options.Patience], the node is ejected: a perfect link drops nothing. A layer that
 // stops at Full loses no link for its own haste.
 //
+// Over one unbroken connection that keeps order all this is waste. Where the engine vouches for a link
+// ([protocol.Steady]) packets are only counted and kept: the receiver is not asked to acknowledge until a quarter of the
+// window is on its way, and the timer looks once every [Options.Longest] whether something moved. When the engine takes
+// its word back, with a fault or the end of the connection, the numbers decide what is sent again. Nothing but the pace
+// rests on that word: were it false, what was lost would be sent again by the rare timer.
+//
 // What is not promised: anything across lives. An acknowledgement says that a packet was delivered in a life, not that
 // anything was stored there. Nor does it find out who crashed: without Patience a link waits for a dead node for ever,
-// though for no more than one message a Longest. There is no path without acknowledgements over a connection that keeps
-// order itself: no engine tells a stack that a connection is unbroken and free of injected faults.
+// though for no more than one message a Longest.
 //
 // The rules are those of any sliding window, with an incarnation for the connection number: V. G. Cerf, R. E. Kahn, A
 // Protocol for Packet Network Intercommunication, IEEE Transactions on Communications 22(5), 1974. What a perfect link is
@@ -153,6 +158,9 @@ func (l *Link) Indicate(e protocol.Event, o *protocol.Out) (taken bool) {
 		}
 	case protocol.Disk:
 		l.ill = e.Stalled
+	case protocol.Steady:
+		l.vouch(e, o)
+		return true
 	}
 	return false
 }

@@ -5,10 +5,11 @@ import "ciranda.dev/protocol"
 // The messages. The life in which a message was sent is known from the runtime; To is the life that it is meant for.
 type (
 	// Data carries a packet: the Seq-th of those from one life to another, counted from 1. It acknowledges all that came
-	// the other way up to number Upto.
+	// the other way up to number Upto. Lazy asks for no acknowledgement of its own.
 	Data struct {
 		To        protocol.Incarnation
 		Seq, Upto uint64
+		Lazy      bool
 		Packet    protocol.Packet
 	}
 	// Ack acknowledges all up to number Upto: it was delivered in this life, whatever became of it above.

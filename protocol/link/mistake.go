@@ -16,6 +16,7 @@ const (
 	AnyLife     // what is addressed to a former life is taken
 	AcksHeld    // what is only held, because something before it is missing, is acknowledged
 	Forgetful   // what came before is not acknowledged again
+	Trusts      // while the engine vouches for a link nothing is ever sent again, nor after that
 
-	lastMistake = Forgetful
+	lastMistake = Trusts
 )

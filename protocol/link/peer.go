@@ -23,7 +23,11 @@ type peer struct {
 	full    bool          // the layers above were told so
 	wait    time.Duration // until the oldest is sent again
 	waited  time.Duration // since the last acknowledgement that moved on, up to Patience
+	armed   bool          // the timer runs
+	watched uint64        // which packet was the oldest when it began to
 	recover uint64        // what had been sent when it last was sent again
+
+	steady protocol.Incarnation // the life for which the engine vouches; 0 for none
 
 	// From the peer.
 	next uint64            // the number to be delivered next
@@ -41,6 +45,9 @@ type parcel struct {
 
 // known says whether there is a life to send to.
 func (p *peer) known() bool { return p.life != 0 && !p.over }
+
+// calm says whether all that is sent arrives by itself, as far as the engine knows.
+func (p *peer) calm() bool { return p.known() && p.steady == p.life }
 
 // target is the life to send to; 0 if none is known.
 func (p *peer) target() protocol.Incarnation {

@@ -29,8 +29,10 @@ func (l *Link) receive(p *peer, d Data, o *protocol.Out) {
 	case d.Seq == p.next:
 		l.deliver(p, d.Packet, o)
 		l.deliverHeld(p, o)
-		l.owe(p)
-		p.owesAck = true
+		if !d.Lazy {
+			l.owe(p)
+			p.owesAck = true
+		}
 	case d.Seq > p.next+uint64(l.opts.Window/overhead): // a window has no room for as many
 		l.refuse(p.id, "window", o)
 		return

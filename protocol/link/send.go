@@ -50,26 +50,63 @@ func (l *Link) pump(p *peer, o *protocol.Out) (first bool) {
 		}
 		p.sent++
 		p.flying += size
-		l.transmit(p, p.sent, o)
+		l.transmit(p, p.sent, p.calm() && p.flying <= l.opts.Window/4, o)
 	}
 	return idle && p.flying > 0
 }
 
 // transmit puts a packet of the queue on its way. What is owed rides on it; but if the disk does not answer it would
 // come late.
-func (l *Link) transmit(p *peer, seq uint64, o *protocol.Out) {
-	o.Send(p.id, Data{To: p.life, Seq: seq, Upto: l.upto(p), Packet: p.queue.at(seq).packet})
+func (l *Link) transmit(p *peer, seq uint64, lazy bool, o *protocol.Out) {
+	o.Send(p.id, Data{To: p.life, Seq: seq, Upto: l.upto(p), Lazy: lazy, Packet: p.queue.at(seq).packet})
 	if !l.ill {
 		p.owesAck = false
 	}
 }
 
-// await sets the timer of a peer that owes an answer.
+// await sets the timer of a peer that owes an answer. Of one that owes none for now it is set rarely, and left alone
+// once it runs.
 func (l *Link) await(p *peer, o *protocol.Out) {
+	if p.calm() {
+		if !p.armed && l.opts.Mistake != Trusts {
+			p.wait = l.opts.Longest
+			l.arm(p, o)
+		}
+		return
+	}
 	if p.wait == 0 {
 		p.wait = l.opts.Resend
 	}
+	l.arm(p, o)
+}
+
+func (l *Link) arm(p *peer, o *protocol.Out) {
+	p.armed, p.watched = true, p.queue.first
 	o.Set(resendOf(p), p.wait)
+}
+
+func (l *Link) disarm(p *peer, o *protocol.Out) {
+	if p.armed {
+		p.armed = false
+		o.Cancel(resendOf(p))
+	}
+}
+
+// vouch takes the engine's word for a link, or its taking back. Then what is on its way may be lost, and nobody has been
+// asked to acknowledge it: so it is sent again soon.
+func (l *Link) vouch(e protocol.Steady, o *protocol.Out) {
+	p := l.at(e.Node)
+	switch {
+	case e.Is:
+		p.steady = e.Incarnation
+	case p.steady == e.Incarnation:
+		was := p.calm()
+		p.steady = 0
+		if was && p.flying > 0 && l.opts.Mistake != Trusts {
+			p.wait = l.opts.Resend
+			l.arm(p, o)
+		}
+	}
 }
 
 func resendOf(p *peer) protocol.Timer { return protocol.Timer{Kind: resendTimer, Arg: uint32(p.id)} }
@@ -93,13 +130,17 @@ func (l *Link) acknowledge(p *peer, upto uint64, o *protocol.Out) {
 		p.flying -= size
 		p.bytes -= size
 	}
-	p.wait, p.waited = 0, 0
+	p.waited = 0
+	if !p.calm() || !p.armed {
+		p.wait = 0
+	}
 	l.recover(p, o)
 	l.pump(p, o)
-	if p.flying > 0 {
+	switch {
+	case p.flying > 0:
 		l.await(p, o)
-	} else {
-		o.Cancel(resendOf(p))
+	case !p.calm():
+		l.disarm(p, o)
 	}
 	l.vacate(p, l.opts.Window/2, o)
 }
@@ -108,7 +149,7 @@ func (l *Link) acknowledge(p *peer, upto uint64, o *protocol.Out) {
 // expired: then more of that was lost, and need not wait for the timer in turn.
 func (l *Link) recover(p *peer, o *protocol.Out) {
 	if p.queue.first <= p.recover && p.flying > 0 {
-		l.transmit(p, p.queue.first, o)
+		l.transmit(p, p.queue.first, false, o)
 	}
 }
 
@@ -122,6 +163,13 @@ func (l *Link) vacate(p *peer, bytes int, o *protocol.Out) {
 
 // resend handles a wait that was in vain.
 func (l *Link) resend(p *peer, o *protocol.Out) {
+	p.armed = false
+	if p.calm() && (p.flying == 0 || p.queue.first > p.watched) { // it goes on by itself
+		if p.flying > 0 {
+			l.await(p, o)
+		}
+		return
+	}
 	p.waited = min(p.waited+p.wait, l.opts.Patience)
 	if p.full && l.opts.Patience > 0 && p.waited == l.opts.Patience {
 		l.eject(p, Silent, o)
@@ -138,9 +186,9 @@ func (l *Link) resend(p *peer, o *protocol.Out) {
 		l.pump(p, o)
 	} else {
 		p.recover = p.sent
-		l.transmit(p, p.queue.first, o)
+		l.transmit(p, p.queue.first, false, o)
 	}
-	l.await(p, o)
+	l.arm(p, o)
 }
 
 // fail gives up all that was not acknowledged. Numbers begin anew: only another life will ever see them.
@@ -149,8 +197,8 @@ func (l *Link) fail(p *peer, o *protocol.Out) {
 	p.queue = queue{first: 1, end: 1}
 	p.sent, p.flying, p.bytes, p.recover = 0, 0, 0, 0
 	p.wait, p.waited = 0, 0
+	l.disarm(p, o)
 	if lost > 0 {
-		o.Cancel(resendOf(p))
 		o.Indicate(Failed{p.id, p.target(), lost})
 	}
 	l.vacate(p, 0, o)

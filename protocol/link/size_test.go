@@ -40,7 +40,7 @@ func TestSizeOfMessages(t *testing.T) {
 		"an empty outer":      {outer{}, 8 + 8 + 8 + (8 + 8) + 8 + (8 + 4)},
 		"a full slice":        {struct{ S []inner }{[]inner{{"a", []uint64{1, 2}}, {}}}, 8 + (9 + 24) + (8 + 8)},
 		"a map":               {struct{ M map[string]int }{map[string]int{"a": 1, "bc": 2}}, 8 + 9 + 8 + 10 + 8},
-		"a packet in another": {Data{Packet: protocol.Packet{Body: sized{make([]byte, 50)}}}, 3*8 + 8 + 100},
+		"a packet in another": {Data{Packet: protocol.Packet{Body: sized{make([]byte, 50)}}}, 4*8 + 8 + 100},
 	} {
 		if got := sizeOfMessage(test.message); got != test.want {
 			t.Errorf("%s: %d bytes, want %d", name, got, test.want)
