@@ -301,3 +301,29 @@ func TestIdentityOfNobody(t *testing.T) {
 		t.Error("who has shown nothing is admitted")
 	}
 }
+
+// Both ends of a handshake, on one machine.
+func BenchmarkHandshake(b *testing.B) {
+	a, err := Init(filepath.Join(b.TempDir(), "authority"), "default")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var parties []*Credentials
+	for _, r := range []Request{{Role: Node, Name: "3"}, {Role: Operator, Name: "ana"}} {
+		dir := filepath.Join(b.TempDir(), r.Name)
+		if err := a.Issue(dir, r); err != nil {
+			b.Fatal(err)
+		}
+		c, err := Load(dir)
+		if err != nil {
+			b.Fatal(err)
+		}
+		parties = append(parties, c)
+	}
+	server, client := parties[0].Server(), parties[1].Client()
+	for b.Loop() {
+		if _, _, atServer, atClient := shake(server, client); atServer != nil || atClient != nil {
+			b.Fatal(atServer, atClient)
+		}
+	}
+}

@@ -163,7 +163,7 @@ func HostsOf(cert *x509.Certificate) []string {
 }
 
 func (a *Authority) place(dir string, leaf *x509.Certificate, key []byte, owner *Owner) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
 		return fmt.Errorf("pki: %w", err)
 	}
 	if owner != nil {
@@ -180,6 +180,14 @@ func (a *Authority) place(dir string, leaf *x509.Certificate, key []byte, owner 
 		return err
 	}
 	return writeFile(dir, CertificateFile, encodeCertificates(leaf), 0o644, owner)
+}
+
+// makeDir makes a directory for its owner alone, in others that may be passed through: it may be given away, they not.
+func makeDir(dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	return os.MkdirAll(dir, 0o700)
 }
 
 // Ensure issues credentials unless there are good ones, and says whether it did. Good are those of the same identity

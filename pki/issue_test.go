@@ -271,7 +271,7 @@ func TestOwner(t *testing.T) {
 		t.Skip("only the superuser gives files away")
 	}
 	a := newCluster(t, "default")
-	dir := filepath.Join(t.TempDir(), "node")
+	dir := filepath.Join(t.TempDir(), "credentials", "node")
 	r := Request{Role: Node, Name: "3", Owner: &Owner{65532, 65533}}
 	if err := a.Issue(dir, r); err != nil {
 		t.Fatal(err)
@@ -286,6 +286,9 @@ func TestOwner(t *testing.T) {
 		}
 	}
 	check()
+	if info, err := os.Stat(filepath.Dir(dir)); err != nil || info.Mode().Perm()&0o011 != 0o011 {
+		t.Errorf("the new owner cannot pass %s: %v, %v", filepath.Dir(dir), info.Mode(), err)
+	}
 	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
 		t.Errorf("loaded another's key: %v", err)
 	}
