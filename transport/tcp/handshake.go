@@ -177,6 +177,9 @@ func (h *handshake) accept() error {
 		}
 	}
 	if err := h.readPreface(); err != nil {
+		if err == errHTTP2 { // any answer that is not HTTP/2 tells the other end
+			return h.turnAwayAfter(preface(), err)
+		}
 		if r, ok := err.(*refusal); ok && r != errMagic && h.write(preface()) == nil { // so that the other end can say so too
 			h.answered = h.net
 		}
@@ -286,12 +289,21 @@ func (h *handshake) write(b []byte) error {
 	return err
 }
 
-var errMagic = &refusal{why: "the other end does not speak this protocol"}
+var (
+	errMagic = &refusal{why: "the other end does not speak this protocol"}
+	errHTTP2 = &refusal{why: "the transports differ: the other end speaks HTTP/2, which is not this protocol"}
+)
+
+// beginsHTTP2 is how every HTTP/2 client begins, RFC 9113 section 3.4: as much of it as is read of a preface.
+const beginsHTTP2 = "PRI * HT"
 
 func (h *handshake) readPreface() error {
 	b := make([]byte, len(magic)+1)
 	if _, err := io.ReadFull(h.net, b); err != nil {
 		return err
+	}
+	if string(b) == beginsHTTP2 {
+		return errHTTP2
 	}
 	if string(b[:len(magic)]) != magic {
 		return errMagic
