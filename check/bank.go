@@ -220,16 +220,24 @@ func (p *appliedAfterDebit) Result(int64) Result {
 	return p.resultOf(&p.wiped, "no transfer was applied")
 }
 
-// requestOnce is that the same request of a client is debited once.
+// requestOnce is that the same request of a client is debited once, and that the account's next lives know what a client
+// was told: the number of a transfer that it was told of is not given again.
 type requestOnce struct {
 	base
 	wiped
 	done map[clientKey]numbers
+	told []promised // by node
 }
 
 type clientKey struct {
 	node   protocol.ID
 	client string
+}
+
+// promised is the highest transfer of which a client was told.
+type promised struct {
+	number uint64
+	event  *trace.Event `layer:"const"`
 }
 
 func (p *requestOnce) Kinds() Kinds { return toldKinds }
@@ -238,8 +246,30 @@ func (p *requestOnce) Step(e *trace.Event) {
 	if !p.wiped.step(e) {
 		return
 	}
-	d, ok := told[bank.Debited](e)
-	if !ok || d.Request.Client == "" {
+	switch d := e.Data.(type) {
+	case bank.Debited:
+		p.debited(e, d)
+	case protocol.Reply:
+		if t, ok := d.Body.(bank.Transferred); ok && t.TID.Node == e.Node {
+			p.told = reach(p.told, e.Node)
+			if was := &p.told[e.Node]; t.TID.Number > was.number {
+				*was = promised{t.TID.Number, keep(e)}
+			}
+		}
+	case bank.Opened:
+		p.told = reach(p.told, e.Node)
+		if was := p.told[e.Node]; was.number > 0 && d.Account.Next > 0 {
+			p.examined++
+			if was.number >= d.Account.Next {
+				p.violate(fmt.Sprintf("node %d does not know transfer %d:%d any more, of which a client was told that it is done",
+					e.Node, e.Node, was.number), was.event, e)
+			}
+		}
+	}
+}
+
+func (p *requestOnce) debited(e *trace.Event, d bank.Debited) {
+	if d.Request.Client == "" {
 		return
 	}
 	if p.done == nil {
@@ -254,4 +284,6 @@ func (p *requestOnce) Step(e *trace.Event) {
 	p.done[k] = done
 }
 
-func (p *requestOnce) Result(int64) Result { return p.resultOf(&p.wiped, "no request had a number") }
+func (p *requestOnce) Result(int64) Result {
+	return p.resultOf(&p.wiped, "no request had a number, and nothing of which a client was told went through a crash")
+}

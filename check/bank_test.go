@@ -158,6 +158,15 @@ func TestRequestOnce(t *testing.T) {
 	if r := opened().tell(1, d).tell(1, d).judge(t, "request-once", Simulated); r.Verdict != Violated || r.Why != "node 1 does request me/7 twice" {
 		t.Errorf("twice: %v", r)
 	}
+	life := func(next uint64) Result {
+		return opened().debit(1, 1, 2, 30, 70).tell(1, reply(1)).open(bank.Account{Node: 1, Balance: 70, Next: next}).judge(t, "request-once", OneHost)
+	}
+	if r := life(2); r.Verdict != Holds {
+		t.Errorf("a life that knows: %v", r)
+	}
+	if r := life(1); r.Verdict != Violated || r.Why != "node 1 does not know transfer 1:1 any more, of which a client was told that it is done" {
+		t.Errorf("a life that forgot: %v", r)
+	}
 }
 
 // A reply that was read from a file has its type again; others stay as they are.

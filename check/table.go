@@ -152,7 +152,7 @@ var Properties = []Spec{
 		Doc:   "a transfer that is applied was debited before, with the same amount and receiver",
 		build: func(b base, v []time.Duration) Property { return &appliedAfterDebit{base: b} }},
 	{Name: "request-once", Level: trace.Protocol, Basis: Order, Needs: NeedsBank,
-		Doc:   "a client's request is debited once, however often it is made",
+		Doc:   "a client's request is debited once, however often it is made, and the next lives know what the client was told",
 		build: func(b base, v []time.Duration) Property { return &requestOnce{base: b} }},
 	{Name: "debits-applied", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsBank, Params: []Param{appliedWithin},
 		Doc:   "what was debited is applied in time, if both nodes run",
@@ -207,7 +207,7 @@ func (s *Spec) Refuses(setup Setup) error {
 	case s.Needs&NeedsBank != 0 && setup.Bank == nil:
 		expected = "a cluster with a bank"
 	case s.Needs&NeedsLink != 0 && !setup.Link:
-		expected = "a cluster with a link layer that notes what it carries"
+		expected = "a cluster with a link layer that notes what it carries: an app, and on: [sim]"
 	default:
 		return nil
 	}

@@ -3,12 +3,17 @@ package scenario
 import (
 	"context"
 	"fmt"
+	"os"
 	"reflect"
+	"strings"
 	"testing"
 
 	"ciranda.dev/app/bank"
+	"ciranda.dev/check"
 	"ciranda.dev/engine/world"
 	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/detector/heartbeat"
+	"ciranda.dev/protocol/election/bully"
 	"ciranda.dev/trace"
 )
 
@@ -93,5 +98,65 @@ func TestLoadDraws(t *testing.T) {
 	down, up := asked("crash: 3"), asked("heal: all")
 	if len(up) < 20 || !reflect.DeepEqual(down, up) {
 		t.Errorf("got %v with node 3 down and %v with it up", down, up)
+	}
+}
+
+// Who keeps no answers pays twice, and who answers before its disk does breaks its word: clients that ask again through
+// crashes show both.
+func TestClientsThatAskAgainFindMistakes(t *testing.T) {
+	text, err := os.ReadFile("../scenarios/bank-ask-again.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := mustParse(t, string(text))
+	for mistake, want := range map[bank.Mistake]string{
+		bank.NoMistake: "", bank.M8: "twice", bank.M9: "does not know transfer",
+	} {
+		found := ""
+		for seed := uint64(1); seed <= 10 && found == ""; seed++ {
+			o, err := s.run(t.Context(), seed, recording{build: func(self protocol.Self) (*protocol.Stack, error) {
+				return protocol.NewStack(self, heartbeat.New(heartbeat.Options{}), bully.New(bully.Options{}), bank.New(bank.Options{Mistake: mistake}))
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r := o.results[0]; r.Property != "request-once" {
+				t.Fatalf("the first property is %s", r.Property)
+			} else if r.Verdict == check.Violated {
+				found = r.Why
+			} else if r.Verdict != check.Holds {
+				t.Errorf("M%d, seed %d: %s: %s", mistake, seed, r.Verdict, r.Why)
+			}
+		}
+		if (found == "") != (want == "") || !strings.Contains(found, want) {
+			t.Errorf("M%d: found %q; expected %q", mistake, found, want)
+		}
+	}
+}
+
+// A client asks again until it has heard an answer, and no longer; what was asked before has the same id.
+func TestAskingAgain(t *testing.T) {
+	s := mustParse(t, `
+cluster: {nodes: 3, app: bank}
+steps:
+  - {at: 1s, request: {node: "1,2", transfer: {to: 3, amount: 10, again: 300ms, lost: 100%}}}
+  - {at: 1100ms, crash: 2}
+  - {at: 2s, recover: 2}
+calm: 3s
+duration: 6s
+expect: [request-once]
+on: [sim]`)
+	var asked []string
+	sink := sinkFunc(func(e *trace.Event) {
+		if d, ok := e.Data.(bank.Transfer); ok && e.Kind == trace.Call {
+			asked = append(asked, fmt.Sprintf("%.1fs %d: %s", float64(e.T)/1e9, e.Node, d.Request))
+		}
+	})
+	if err := s.Record(context.Background(), 1, trace.Full, sink, nil); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"1.0s 1: step-4/1", "1.0s 2: step-4/2", "1.3s 1: step-4/1", "2.2s 2: step-4/2"}
+	if !reflect.DeepEqual(asked, want) {
+		t.Errorf("got %v, want %v", asked, want)
 	}
 }

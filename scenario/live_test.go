@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,6 +26,8 @@ type mockup struct {
 	term   uint64
 	done   []string
 	broken string // the action that fails
+	mu     sync.Mutex
+	asked  []string // of the bank
 }
 
 type mockNode struct {
@@ -75,7 +78,13 @@ func (m *mockup) Follow(ctx context.Context, record func(trace.Event)) error {
 	}
 }
 
-func (m *mockup) Transfer(context.Context, protocol.ID, bank.Transfer) bool { return true }
+// Transfer answers those who ask for less than 10 at once, and others the third time.
+func (m *mockup) Transfer(ctx context.Context, id protocol.ID, t bank.Transfer) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked = append(m.asked, fmt.Sprintf("%.1fs %d: %d to %d as %s", m.Now().Seconds(), id, t.Amount, t.To, t.Request))
+	return t.Amount < 10 || len(m.asked) == 3
+}
 
 // tell records an event of a node.
 func (m *mockup) tell(id protocol.ID, k trace.Kind, data any) {
@@ -241,6 +250,42 @@ func TestRunLive(t *testing.T) {
 			t.Errorf("the trail ends with %+v", last)
 		}
 	})
+}
+
+// Clients of real processes ask again until they hear an answer, and a load asks as often as it says.
+func TestLiveClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mockup{}
+		s := mustParse(t, `cluster: {nodes: 3, app: bank}
+steps:
+  - {at: 1s, request: {node: 2, transfer: {to: 3, amount: 10, again: 300ms}}}
+  - {at: 3s, request: {node: 1, transfer: {to: 3, amount: 5, again: 300ms, lost: 100%}}}
+  - {at: 4s, load: {every: 100ms, for: 250ms}}
+  - {at: 5s, request: {node: 1, transfer: {to: 2, amount: 11, again: 600ms}}}
+calm: 6s
+duration: 6s
+expect: [request-once]`)
+		if _, err := s.RunLive(context.Background(), mockPlace{mockup: m}, LiveRuns{}); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, line := range m.asked {
+			if strings.Contains(line, "none") { // of the load: who, whom and how much are drawn
+				line = line[:4]
+			}
+			got = append(got, line)
+		}
+		want := []string{"1.3s 2: 10 to 3 as step-3/1", "1.6s 2: 10 to 3 as step-3/1", "1.9s 2: 10 to 3 as step-3/1",
+			"3.3s 1: 5 to 3 as step-4/1", "3.6s 1: 5 to 3 as step-4/1", "4.3s", "4.4s", "4.5s",
+			"5.3s 1: 11 to 2 as step-6/1", "5.9s 1: 11 to 2 as step-6/1"}
+		if strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	})
+	fast := mustParse(t, "cluster: {app: bank}\nsteps: [{at: 1s, load: {every: 1ms, for: 2s}}]\nexpect: [request-once]")
+	if err := fast.Refuses(mockPlace{mockup: &mockup{}}); err == nil || !strings.Contains(err.Error(), "expected 5ms or more") {
+		t.Errorf("too fast: got %v", err)
+	}
 }
 
 // What happens on a live engine is judged as in the simulator.

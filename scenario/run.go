@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"ciranda.dev/check"
@@ -37,7 +38,12 @@ func (s *Scenario) Spec(e Engine) stacks.Spec {
 	patience := int((d.Timeout + profile.Beat - 1) / profile.Beat) // a leader is not given up before it could be suspected
 	profile.Silence = cmp.Or(c.Election.Silence, max(profile.Silence, patience))
 	return stacks.Spec{Detector: d.Kind, Election: c.Election.Kind, Profile: profile,
-		Interval: d.Interval, Timeout: d.Timeout, Verify: d.Verify, App: c.App}
+		Interval: d.Interval, Timeout: d.Timeout, Verify: d.Verify, App: c.App, Notes: e == Sim && s.asksOfLinks()}
+}
+
+// asksOfLinks says whether a property is about what links carry. Only the simulator lets them note it.
+func (s *Scenario) asksOfLinks() bool {
+	return slices.ContainsFunc(s.demands(), func(x Expectation) bool { return check.Lookup(x.Property).Needs&check.NeedsLink != 0 })
 }
 
 // ringNeighbours is how many successors a node of the ring detector beats to, which a scenario cannot change.
@@ -60,6 +66,7 @@ func (s *Scenario) Setup(e Engine, level trace.Level) check.Setup {
 		setup.Election.Ask = p.Ask
 		setup.Election.Silence = time.Duration(p.Silence-1) * p.Beat // a follower counts in its own beats
 	}
+	setup.Link = spec.App != "" && spec.Notes
 	if spec.App == "bank" {
 		b := spec.Bank()
 		setup.Bank = &check.Bank{Balance: b.Balance, Resend: b.Resend}
@@ -116,6 +123,7 @@ type recording struct {
 	sink  trace.Sink       // may be nil
 	steps func(world.Step) // may be nil
 	twice bool
+	build func(protocol.Self) (*protocol.Stack, error) // in place of the scenario's own stack, for tests; may be nil
 }
 
 // Record does the run of one seed again and hands its events to sink, at a level or what the properties need, and its
@@ -160,6 +168,9 @@ func (s *Scenario) run(ctx context.Context, seed uint64, r recording) (outcome, 
 func (s *Scenario) config(ctx context.Context, seed uint64, r recording, sink trace.Sink) sim.Config {
 	c := sim.Config{World: s.World(r.level, sink), Seed: seed, Network: s.Network, Calm: s.Calm, Duration: s.Duration}
 	c.World.Twice = r.twice
+	if r.build != nil {
+		c.World.Build = r.build
+	}
 	c.DiskLimit = s.Spec(Sim).Filled().Profile.Timeout
 	c.Halt = func() bool { return ctx.Err() != nil }
 	return c

@@ -164,8 +164,10 @@ func (r *reader) checkExpectations(s *Scenario, at *places) {
 }
 
 func (r *reader) checkExpectation(s *Scenario, e Expectation, n ast.Node) {
-	if err := check.Lookup(e.Property).Refuses(s.Setup(Sim, trace.Full)); err != nil {
-		r.refused(n, err)
+	for _, engine := range append([]Engine{Sim}, s.On...) {
+		if err := check.Lookup(e.Property).Refuses(s.Setup(engine, trace.Full)); err != nil {
+			r.refused(n, err)
+		}
 	}
 	within := e.Parameters["within"]
 	if within > 0 && s.Calm+within > s.Duration {

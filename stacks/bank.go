@@ -26,7 +26,7 @@ func (s Spec) Bank() bank.Options {
 
 func (s Spec) link() link.Options {
 	resend := max(40*ms, s.patience())
-	return link.Options{Resend: resend, Longest: max(time.Second, 2*resend)}
+	return link.Options{Resend: resend, Longest: max(time.Second, 2*resend), Trace: s.Notes}
 }
 
 // patience exceeds a round trip.

@@ -29,6 +29,7 @@ type Spec struct {
 	Election string  // bully (the default) with +stable, +quorum or both, bully-classic, or none
 	Profile  Profile // zero means Local
 	App      string  // bank, or none: empty
+	Notes    bool    // the links note all that they carry, as the checks of links need it: it costs time
 
 	// These override the profile's, if they are not zero.
 	Interval, Timeout, Verify time.Duration
