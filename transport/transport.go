@@ -1,5 +1,5 @@
-// Package transport says what carries messages between the nodes of a group, whatever it is made of: package tcp now,
-// others later. Package transporttest has the tests that every transport passes.
+// Package transport says what carries messages between the nodes of a group, whatever it is made of: package tcp, and
+// package grpc, which puts gRPC between. Package transporttest has the tests that every transport passes.
 //
 // A transport gives: messages of one connection arrive in the order of sending, unharmed, from the node that the
 // handshake named; what cannot be queued is refused at once, so nobody blocks and no memory grows without bound.
@@ -76,7 +76,7 @@ var (
 type Stats struct {
 	MessagesSent, MessagesReceived uint64
 	BytesSent, BytesReceived       uint64
-	Writes                         uint64 // system calls that wrote
+	Writes                         uint64 // system calls that wrote, or messages of gRPC
 	Refused                        uint64 // connections turned away or broken off for what they sent
 	Full                           uint64 // messages not queued for want of room
 }

@@ -118,8 +118,13 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return c.SetReadDeadline(t)
 }
 
-// SetReadDeadline is when the connection ends, whatever has arrived by then.
-func (c *conn) SetReadDeadline(t time.Time) error { return c.carrier.Conn.SetReadDeadline(t) }
+// SetReadDeadline is when the connection ends, whatever has arrived by then. If there is none, the handshake is over.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if t.IsZero() {
+		c.known.Store(true)
+	}
+	return c.carrier.Conn.SetReadDeadline(t)
+}
 
 // SetWriteDeadline is until when the writes that follow may last. The goroutine that writes sets it.
 func (c *conn) SetWriteDeadline(t time.Time) error {

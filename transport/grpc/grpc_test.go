@@ -185,6 +185,12 @@ func TestStrangers(t *testing.T) {
 			s.call(1, path)
 			s.WriteData(1, false, []byte{0, 0x7f, 0xff, 0xff, 0xff})
 		}, "larger than max"},
+		"crumbs": {func(s *stranger) {
+			s.call(1, path)
+			s.WriteData(1, false, []byte{0, 0, 0xf, 0xff, 0xff})
+			for s.WriteData(1, false, []byte{'x'}) == nil {
+			}
+		}, "bytes came before the end of the handshake"},
 		"an empty message": {func(s *stranger) { s.call(1, path); s.WriteData(1, false, make([]byte, 5)) }, "found message 0"},
 		"a wrong number": {func(s *stranger) {
 			s.call(1, path)

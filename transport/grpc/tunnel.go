@@ -3,6 +3,7 @@ package grpc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"ciranda.dev/transport"
+	"ciranda.dev/transport/tcp"
 )
 
 const (
@@ -30,6 +32,9 @@ const (
 	// maxMessage is the largest message of gRPC: a frame with one message, or a number with all that a handshake says
 	// at once.
 	maxMessage = transport.MaxMessage + 1<<10
+	// maxEarly is how many bytes may come from outside before the handshake is over. A handshake takes a fifth of it. In
+	// memory gRPC spends a hundred times the size of a tiny frame, so window alone would allow a stranger too much.
+	maxEarly = 64 << 10
 	// maxHeaders bounds the headers of a stream, in bytes.
 	maxHeaders = 8 << 10
 )
@@ -72,6 +77,7 @@ func (t *tunnel) Close() {
 // Server waits for the stream on a connection.
 func (t *tunnel) Server(nc net.Conn) (net.Conn, error) {
 	c := newCarrier(nc)
+	c.early.Store(maxEarly)
 	select {
 	case t.arrived.carriers <- c:
 	case <-t.arrived.closed:
@@ -110,6 +116,7 @@ func connect(_ any, stream grpc.ServerStream) error {
 // Client begins the stream on a connection.
 func (t *tunnel) Client(nc net.Conn) (net.Conn, error) {
 	c := newCarrier(nc)
+	c.known.Store(true)
 	client, err := grpc.NewClient("passthrough:///peer",
 		grpc.WithContextDialer(c.dial), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(),
 		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(), grpc.WithIdleTimeout(0), grpc.WithMaxHeaderListSize(maxHeaders),
@@ -136,9 +143,11 @@ func (t *tunnel) Client(nc net.Conn) (net.Conn, error) {
 // A carrier is a connection as gRPC has it. It remembers the first reason for which it ended.
 type carrier struct {
 	net.Conn
-	streams chan *conn  // where the server's is handed over
-	taken   atomic.Bool // it was
-	dialed  atomic.Bool // the client has it
+	streams chan *conn   // where the server's is handed over
+	taken   atomic.Bool  // it was
+	dialed  atomic.Bool  // the client has it
+	known   atomic.Bool  // the other end is no stranger: it was dialed, or the handshake is over
+	early   atomic.Int64 // how many bytes a stranger may still send
 
 	once sync.Once
 	why  error         // written before gone is closed
@@ -150,7 +159,10 @@ func newCarrier(nc net.Conn) *carrier {
 	return &carrier{Conn: nc, streams: make(chan *conn), gone: make(chan struct{})}
 }
 
-var errOver = errors.New("the connection is over")
+var (
+	errOver  = errors.New("the connection is over")
+	errEarly = fmt.Errorf("%w: more than %d bytes came before the end of the handshake", tcp.ErrMalformed, maxEarly)
+)
 
 // dial gives the connection to the client, who asks for another if it breaks.
 func (c *carrier) dial(context.Context, string) (net.Conn, error) {
@@ -162,6 +174,9 @@ func (c *carrier) dial(context.Context, string) (net.Conn, error) {
 
 func (c *carrier) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	if err == nil && !c.known.Load() && c.early.Add(-int64(n)) < 0 {
+		err = errEarly
+	}
 	if err != nil {
 		c.remember(err)
 	}
