@@ -25,7 +25,11 @@ type Client struct {
 	Echo       cirandav1.EchoServiceClient
 
 	connection *grpc.ClientConn
+	insecure   bool
 }
+
+// Insecure says whether the client speaks plain text.
+func (c *Client) Insecure() bool { return c.insecure }
 
 // Dial makes a client of the gRPC ports at one or more addresses, HOST:PORT,…: of the first that answers, and when that
 // is lost, of the next. It connects at the first call, and again when it must. With credentials it speaks only to nodes
@@ -34,14 +38,18 @@ func Dial(addresses string, a Access) (*Client, error) {
 	if err := a.Validate(); err != nil {
 		return nil, err
 	}
-	servers, err := parseAddresses(addresses)
+	servers, err := Addresses(addresses)
 	if err != nil {
 		return nil, err
 	}
+	var state resolver.State
+	for _, s := range servers {
+		state.Endpoints = append(state.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: s}}})
+	}
 	r := manual.NewBuilderWithScheme("ciranda")
-	r.InitialState(resolver.State{Endpoints: servers})
+	r.InitialState(state)
 	c, err := grpc.NewClient(r.Scheme()+":///", append(a.dialOptions(), grpc.WithResolvers(r),
-		grpc.WithAuthority(servers[0].Addresses[0].Addr),
+		grpc.WithAuthority(servers[0]),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)), grpc.WithDisableServiceConfig(),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
@@ -58,18 +66,19 @@ func Dial(addresses string, a Access) (*Client, error) {
 		Bank:       cirandav1.NewBankServiceClient(c),
 		Echo:       cirandav1.NewEchoServiceClient(c),
 		connection: c,
+		insecure:   a.Insecure(),
 	}, nil
 }
 
-// parseAddresses reads "HOST:PORT,HOST:PORT".
-func parseAddresses(text string) ([]resolver.Endpoint, error) {
-	var servers []resolver.Endpoint
+// Addresses reads "HOST:PORT,HOST:PORT".
+func Addresses(text string) ([]string, error) {
+	var servers []string
 	for address := range strings.SplitSeq(text, ",") {
 		address = strings.TrimSpace(address)
 		if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
 			return nil, Wrong("address", "found the address %.80q; expected HOST:PORT", address)
 		}
-		servers = append(servers, resolver.Endpoint{Addresses: []resolver.Address{{Addr: address}}})
+		servers = append(servers, address)
 	}
 	return servers, nil
 }

@@ -1,12 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc/codes"
@@ -17,7 +16,8 @@ import (
 
 // A target is the cluster that a command is for.
 type target struct {
-	address, name, tokenFile string
+	address, name string
+	accessFlags
 
 	endpoint cluster.Endpoint // if it was found by its name
 }
@@ -25,42 +25,38 @@ type target struct {
 // flags lets a command say which cluster it is for.
 func (t *target) flags(cmd *cobra.Command) {
 	t.nameFlag(cmd)
-	cmd.Flags().StringVar(&t.address, "addr", "", "the gRPC port of a supervisor or node, HOST:PORT; else $CIRANDA_ADDR, else that of --name")
-	cmd.Flags().StringVar(&t.tokenFile, "token-file", "", "the cluster's token, for --addr; else $CIRANDA_TOKEN_FILE, else that of --name")
+	cmd.Flags().StringVar(&t.address, "addr", "", "the gRPC ports of servers, HOST:PORT,…; else $CIRANDA_ADDR, else the supervisor of --name")
+	t.accessFlags.flags(cmd)
 }
 
 func (t *target) nameFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&t.name, "name", cluster.DefaultName, "the cluster among those of this machine")
 }
 
-// connect makes a client: of --addr, else of $CIRANDA_ADDR, else of the cluster of that name on this machine.
+// connect makes a client: of --addr, else of $CIRANDA_ADDR, else of the supervisor of the cluster of that name on this
+// machine. It shows what --credentials or --insecure say, else who up has made an operator of the cluster of that name.
 func (t *target) connect() (*api.Client, error) {
-	if t.address == "" {
-		t.address = os.Getenv("CIRANDA_ADDR")
-	}
-	if t.address == "" {
-		c, e, err := cluster.Connect(t.name)
-		t.endpoint = e
-		return c, err
-	}
-	if _, port, err := net.SplitHostPort(t.address); err != nil || port == "" {
-		return nil, mistake{fmt.Sprintf("found the address %q; expected HOST:PORT", t.address), ""}
-	}
-	if t.tokenFile == "" {
-		t.tokenFile = os.Getenv("CIRANDA_TOKEN_FILE")
-	}
-	if t.tokenFile == "" {
-		dir, err := cluster.Dir(t.name)
+	address := cmp.Or(t.address, os.Getenv("CIRANDA_ADDR"))
+	if address == "" {
+		e, err := cluster.Find(t.name)
 		if err != nil {
 			return nil, err
 		}
-		t.tokenFile = filepath.Join(dir, "token")
+		t.endpoint, address = e, e.GRPC
+	} else {
+		t.address = address
 	}
-	token, err := api.ReadToken(t.tokenFile)
+	if _, err := api.Addresses(address); err != nil {
+		return nil, mistake{err.Error(), ""}
+	}
+	access, err := t.local(t.name)
 	if err != nil {
-		return nil, mistake{err.Error(), "--token-file says where the cluster's token is"}
+		if t.address != "" && api.AsError(err) != nil {
+			return nil, mistake{err.Error(), "--credentials DIR shows a certificate of the cluster at " + address}
+		}
+		return nil, err
 	}
-	return api.Dial(t.address, api.Access{Token: token})
+	return api.Dial(address, access)
 }
 
 // with calls a function with a client of the cluster.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ciranda.dev/api"
 	"ciranda.dev/cluster"
 	"ciranda.dev/node"
 	"ciranda.dev/protocol"
@@ -18,11 +18,12 @@ import (
 
 // nodeFlags are the flags of node, as they are typed.
 type nodeFlags struct {
-	id                      uint16
-	peers, tokenFile, level string
-	shape                   cluster.Shape
-	config                  node.Config
-	untilInputEnds          bool
+	id             uint16
+	peers, level   string
+	access         accessFlags
+	shape          cluster.Shape
+	config         node.Config
+	untilInputEnds bool
 }
 
 func newNode() *cobra.Command {
@@ -32,7 +33,7 @@ func newNode() *cobra.Command {
 		Short: "Run one node",
 		Long: "Node runs one node of a cluster in this process, until it is interrupted. Up starts several on one machine;\n" +
 			"this is for several machines or containers, and for looking at one alone.",
-		Example: "  ciranda node --id 1 --peers 1=10.0.0.1:7000,2=10.0.0.2:7000,3=10.0.0.3:7000 --dir /var/lib/ciranda --token-file token",
+		Example: "  ciranda node --id 1 --peers 1=10.0.0.1:7000,2=10.0.0.2:7000,3=10.0.0.3:7000 --dir /var/lib/ciranda --credentials node1",
 		Args:    arguments(0, 0, "none"),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
@@ -41,7 +42,6 @@ func newNode() *cobra.Command {
 	flags.StringVar(&f.peers, "peers", "", "all nodes and where they listen, NUMBER=HOST:PORT,…, this one too")
 	flags.StringVar(&f.config.Cluster, "cluster", cluster.DefaultName, "the cluster's name")
 	flags.StringVar(&f.config.Dir, "dir", "", "the directory in which the node keeps what it must not forget")
-	flags.StringVar(&f.tokenFile, "token-file", "", "the file with the cluster's token, a secret that all its nodes share")
 	flags.StringVar(&f.config.Listen, "listen", "", "where to listen for other nodes (default: its address among the peers)")
 	flags.StringVar(&f.config.GRPC, "grpc", "", "where to serve gRPC, HOST:PORT (default: nowhere)")
 	flags.StringVar(&f.config.HTTP, "http", "", "where to serve HTTP, HOST:PORT (default: nowhere)")
@@ -49,6 +49,7 @@ func newNode() *cobra.Command {
 	flags.StringVar(&f.level, "level", "protocol", "how much is recorded: protocol or full")
 	flags.BoolVar(&f.config.Forget, "forget", false, "begin as if the disk were empty")
 	flags.BoolVar(&f.untilInputEnds, "until-stdin-ends", false, "end when standard input does")
+	f.access.flags(cmd)
 	stackFlags(cmd, &f.shape)
 	return cmd
 }
@@ -90,7 +91,7 @@ func (f *nodeFlags) run(cmd *cobra.Command) error {
 func (f *nodeFlags) fill(cmd *cobra.Command) (err error) {
 	c := &f.config
 	c.ID = protocol.ID(f.id)
-	for _, needed := range []struct{ flag, value string }{{"peers", f.peers}, {"dir", c.Dir}, {"token-file", f.tokenFile}} {
+	for _, needed := range []struct{ flag, value string }{{"peers", f.peers}, {"dir", c.Dir}} {
 		if needed.value == "" {
 			return mistake{fmt.Sprintf("--%s is missing", needed.flag), "for example:" + firstLine(cmd.Example)}
 		}
@@ -98,8 +99,8 @@ func (f *nodeFlags) fill(cmd *cobra.Command) (err error) {
 	if c.Peers, err = node.ParsePeers(f.peers); err != nil {
 		return err
 	}
-	if c.Access.Token, err = api.ReadToken(f.tokenFile); err != nil {
-		return mistake{err.Error(), "ciranda up makes one for its own nodes; for others, any secret of 16 characters or more will do"}
+	if c.Access, err = f.access.required(); err != nil {
+		return err
 	}
 	if c.Spec, err = f.shape.Spec(); err != nil {
 		return mistake{err.Error(), ""}
@@ -108,5 +109,9 @@ func (f *nodeFlags) fill(cmd *cobra.Command) (err error) {
 		return mistake{fmt.Sprintf("found the level %q; expected protocol or full", f.level), ""}
 	}
 	c.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+	warnOpen(c.Log.Warn, c.Access, cmp.Or(c.Listen, c.Peers[c.ID]), c.GRPC, c.HTTP)
+	if c.Access.Credentials != nil {
+		c.Access.Credentials.LogTo(c.Log)
+	}
 	return nil
 }

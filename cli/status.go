@@ -110,6 +110,9 @@ func statusOf(s *cirandav1.StatusResponse) clusterJSON {
 // writeStatus prints a status for people.
 func writeStatus(w io.Writer, s *cirandav1.StatusResponse) {
 	fmt.Fprintf(w, "%s: %s\n", s.GetCluster(), leaderWords(s))
+	if s.GetInsecure() {
+		fmt.Fprintln(w, insecureWords)
+	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NODE\tSTATE\tLEADER\tTERM\tSUSPECTS\tLAMPORT\tLIFE\tPID\tPEERS\tGRPC\tHTTP")
 	for _, n := range s.GetNodes() {
@@ -128,10 +131,10 @@ func writeStatus(w io.Writer, s *cirandav1.StatusResponse) {
 	for _, f := range s.GetFaults() {
 		fmt.Fprintf(w, "fault: %s\n", f)
 	}
-	if s.GetInsecure() {
-		fmt.Fprintln(w, "Traffic is not encrypted.")
-	}
 }
+
+// insecureWords are told of a cluster without certificates, wherever it is looked at.
+const insecureWords = "INSECURE: what is sent can be read and changed on its way"
 
 func leaderWords(s *cirandav1.StatusResponse) string {
 	switch {

@@ -59,6 +59,7 @@ func (f *upFlags) flags(cmd *cobra.Command) {
 	flags.IntVar(&f.config.Shape.Port, "port", 0, "the first of its ports (default: some that are free)")
 	flags.BoolVar(&f.config.Fresh, "fresh", false, "forget what the nodes of that name have stored")
 	flags.StringVar(&f.config.Level, "level", "", "how much the nodes record: protocol or full (default protocol)")
+	flags.BoolVar(&f.config.Shape.Insecure, "insecure", false, "plain text in place of certificates, for lessons with a packet sniffer")
 	stackFlags(cmd, &f.config.Shape)
 }
 
@@ -194,6 +195,9 @@ func (f *upFlags) arguments() []string {
 	c := f.config
 	args := []string{"supervise", "--name", c.Name, "--nodes", fmt.Sprint(c.Shape.Nodes), "--port", fmt.Sprint(c.Shape.Port),
 		"--election", c.Shape.Election, "--detector", c.Shape.Detector, "--profile", c.Shape.Profile, "--app", c.Shape.App, "--level", c.Level}
+	if c.Shape.Insecure {
+		args = append(args, "--insecure")
+	}
 	if c.Fresh {
 		args = append(args, "--fresh")
 	}

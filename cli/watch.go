@@ -94,6 +94,9 @@ type printer struct {
 
 // follow prints the events behind a cursor: sentences by time, JSON as it arrives.
 func (p *printer) follow(ctx context.Context, c *api.Client, r *cirandav1.WatchRequest) error {
+	if c.Insecure() {
+		fmt.Fprintln(p.notes, "ciranda: "+insecureWords)
+	}
 	if p.json {
 		return watch(ctx, c, r, p.print)
 	}

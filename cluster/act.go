@@ -92,8 +92,9 @@ func (s *Supervisor) arguments(id protocol.ID, forget bool) []string {
 	}
 	args := []string{"node", "--until-stdin-ends", "--cluster", s.cfg.Name, "--id", id.String(),
 		"--peers", strings.Join(peers, ","), "--grpc", s.address(id, grpcPort), "--http", s.address(id, httpPort),
-		"--dir", filepath.Join(s.dir, nodesDir, id.String()), "--token-file", filepath.Join(s.dir, tokenFile),
+		"--dir", filepath.Join(s.dir, nodesDir, id.String()),
 		"--election", s.shape.Election, "--detector", s.shape.Detector, "--profile", s.shape.Profile, "--app", s.shape.App}
+	args = append(args, s.shows(id.String())...)
 	if s.cfg.Level != "" {
 		args = append(args, "--level", s.cfg.Level)
 	}

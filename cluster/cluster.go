@@ -59,6 +59,7 @@ type Supervisor struct {
 	log     *slog.Logger
 	asked   chan struct{} // closed when a client has asked for the end
 	ask     sync.Once
+	rest    context.CancelFunc // ends what is done now and then
 
 	acting sync.Mutex // one act on processes at a time
 	mu     sync.Mutex // the rest
@@ -88,14 +89,14 @@ func Open(ctx context.Context, c Config) (*Supervisor, error) {
 	if err := s.startAll(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	endpoint := Endpoint{Cluster: s.cfg.Name, PID: os.Getpid(), GRPC: s.address(protocol.None, grpcPort), HTTP: s.address(protocol.None, httpPort)}
+	endpoint := Endpoint{Cluster: s.cfg.Name, PID: os.Getpid(), Insecure: s.shape.Insecure, GRPC: s.address(protocol.None, grpcPort), HTTP: s.address(protocol.None, httpPort)}
 	if err := writeJSON(filepath.Join(s.dir, endpointFile), endpoint); err != nil {
 		return nil, errors.Join(fmt.Errorf("cluster: %w", err), s.Close())
 	}
 	return s, nil
 }
 
-// prepare makes the directory ready: its lock, shape, ports, token and program.
+// prepare makes the directory ready: its lock, shape, ports, credentials and program.
 func prepare(c Config) (*Supervisor, error) {
 	if c.Name == "" {
 		c.Name = DefaultName
@@ -143,7 +144,7 @@ func (s *Supervisor) settle() (err error) {
 	if s.shape.Port, err = choosePorts(s.cfg.Name, s.shape.Nodes, s.cfg.Shape.Port, s.shape.Port); err != nil {
 		return err
 	}
-	if s.access.Token, err = api.TokenAt(filepath.Join(s.dir, tokenFile)); err != nil {
+	if err = s.secure(); err != nil {
 		return err
 	}
 	if s.program, err = keepBinary(s.dir); err != nil {
@@ -176,6 +177,11 @@ func (s *Supervisor) serve() error {
 		GRPC: grpc, HTTP: http, Log: s.log})
 	s.server.Start()
 	s.group.Follow()
+	var ctx context.Context
+	ctx, s.rest = context.WithCancel(context.Background())
+	if !s.shape.Insecure {
+		go s.renewDaily(ctx)
+	}
 	return nil
 }
 
@@ -229,6 +235,9 @@ func (s *Supervisor) Close() error {
 
 // letGo gives up what a supervisor without nodes holds.
 func (s *Supervisor) letGo() error {
+	if s.rest != nil {
+		s.rest()
+	}
 	if s.group != nil {
 		s.group.Close()
 	}

@@ -26,11 +26,14 @@ const DefaultName = "default"
 const (
 	shapeFile    = "cluster.json"  // what the cluster is made of
 	endpointFile = "endpoint.json" // where its supervisor answers, while there is one
-	tokenFile    = "token"         // the secret of those who may act on it
+	tokenFile    = "token"         // the secret of those who may act on it, if it is insecure
 	lockFile     = "lock"          // held by its supervisor
 	logsDir      = "logs"
 	nodesDir     = "nodes"
 	binaryDir    = "bin"
+
+	authorityDir   = "authority"   // who signs the certificates of its parties
+	credentialsDir = "credentials" // those of the parties that up starts, and of who uses them here
 )
 
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
@@ -82,6 +85,8 @@ type Endpoint struct {
 	PID     int    `json:"pid"`
 	GRPC    string `json:"grpc"`
 	HTTP    string `json:"http"`
+
+	Insecure bool `json:"insecure"`
 }
 
 // Listens says whether there is a process behind the endpoint, even one that stands still and does not answer.
@@ -94,26 +99,35 @@ func (e Endpoint) Listens() bool {
 	return true
 }
 
-// Connect makes a client of the supervisor of the cluster of a name on this machine.
-func Connect(name string) (*api.Client, Endpoint, error) {
+// Find tells where the supervisor of the cluster of a name on this machine answers.
+func Find(name string) (Endpoint, error) {
 	var e Endpoint
 	dir, err := Dir(name)
 	if err != nil {
-		return nil, e, err
+		return e, err
 	}
 	if err := checkOwner(dir); err != nil {
-		return nil, e, err
+		return e, err
 	}
 	if err := readJSON(filepath.Join(dir, endpointFile), &e); errors.Is(err, fs.ErrNotExist) {
-		return nil, e, notRunning(name)
+		return e, notRunning(name)
 	} else if err != nil {
-		return nil, e, err
+		return e, err
 	}
-	token, err := api.ReadToken(filepath.Join(dir, tokenFile))
+	return e, nil
+}
+
+// Connect makes a client of the supervisor of the cluster of a name on this machine, as an operator.
+func Connect(name string) (*api.Client, Endpoint, error) {
+	e, err := Find(name)
 	if err != nil {
 		return nil, e, err
 	}
-	client, err := api.Dial(e.GRPC, api.Access{Token: token})
+	access, err := Access(name)
+	if err != nil {
+		return nil, e, err
+	}
+	client, err := api.Dial(e.GRPC, access)
 	return client, e, err
 }
 

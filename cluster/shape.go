@@ -24,6 +24,7 @@ type Shape struct {
 	Profile  string `json:"profile"`  // the name of a profile of timeouts; Local
 	Port     int    `json:"port"`     // the first of its ports; 0: some that are free
 	App      string `json:"app"`      // one of Apps; the first of them
+	Insecure bool   `json:"insecure"` // plain text and a token in place of certificates; as it is asked for each time
 }
 
 // noApp is the app of a cluster that has none.
@@ -35,7 +36,7 @@ var Apps = append(slices.Clone(stacks.Apps), noApp)
 // filled is the shape with what it leaves open taken from another.
 func (s Shape) filled(from Shape) Shape {
 	return Shape{cmp.Or(s.Nodes, from.Nodes), cmp.Or(s.Election, from.Election), cmp.Or(s.Detector, from.Detector),
-		cmp.Or(s.Profile, from.Profile), cmp.Or(s.Port, from.Port), cmp.Or(s.App, from.App)}
+		cmp.Or(s.Profile, from.Profile), cmp.Or(s.Port, from.Port), cmp.Or(s.App, from.App), s.Insecure}
 }
 
 // defaults is the shape where neither the user nor the past says anything.

@@ -49,8 +49,11 @@ func (m model) content() string {
 }
 
 func (m model) header() string {
-	name := title.Render("ciranda " + m.status.GetCluster())
 	s := m.status
+	name := title.Render("ciranda " + s.GetCluster())
+	if s.GetInsecure() {
+		name += "  " + bad.Render("INSECURE")
+	}
 	switch {
 	case s.GetLeader() == 0:
 		return name + "  " + bad.Render("no leader: "+s.GetWhyNoLeader())
