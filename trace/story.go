@@ -38,6 +38,9 @@ func (t *Teller) sentence(e *Event) string {
 	case Pause, Resume:
 		return fmt.Sprintf("node %d %s", e.Node, Text(e, t.header))
 	case Call:
+		if s, known := asked(e); known {
+			return s
+		}
 		return fmt.Sprintf("node %d %s", e.Node, Text(e, t.header))
 	case Fault, Calm, End:
 		return Text(e, t.header)
@@ -52,7 +55,7 @@ func (t *Teller) sentence(e *Event) string {
 	return ""
 }
 
-// told is the sentence of an indication of a detector or an election.
+// told is the sentence of an indication; it is known and empty if that is not worth one.
 func (t *Teller) told(e *Event) (sentence string, known bool) {
 	switch e.Name() {
 	case detector.Suspect{}.Kind():
@@ -72,7 +75,7 @@ func (t *Teller) told(e *Event) (sentence string, known bool) {
 		return fmt.Sprintf("node %d leads no longer%s", e.Node, because(resignations, d.Why)), ok
 	case protocol.Reply{}.Kind():
 		d, ok := DataOf[protocol.Reply](e)
-		return fmt.Sprintf("node %d answers request %d: %s", e.Node, d.ID, DataText(d.Body)), ok
+		return answered(e.Node, d), ok
 	case election.Granted{}.Kind():
 		d, ok := DataOf[election.Granted](e)
 		return t.grants(e.Node, d), ok
@@ -80,7 +83,7 @@ func (t *Teller) told(e *Event) (sentence string, known bool) {
 		d, ok := DataOf[election.Elected](e)
 		return t.elected(e, d), ok
 	}
-	return "", false
+	return ofBank(e)
 }
 
 func (t *Teller) grants(node protocol.ID, d election.Granted) string {

@@ -7,9 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"ciranda.dev/app/bank"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector"
 	"ciranda.dev/protocol/election"
+	"ciranda.dev/protocol/link"
 	"ciranda.dev/trace"
 )
 
@@ -46,6 +48,17 @@ func every() []trace.Event {
 		told(1, election.Granted{Counter: 8, To: 2}),
 		told(2, election.Elected{Leader: 2, Term: term(8, 2)}),
 		told(2, protocol.Reply{ID: 3, Body: election.Campaigning{Counter: 8}}),
+		{Kind: trace.Call, Node: 1, Inc: 1, N: 8, Data: bank.Transfer{To: 2, Amount: 30}},
+		{Kind: trace.Call, Node: 1, Inc: 1, N: 8, Data: bank.Transfer{To: 2, Amount: 30, Request: bank.Request{Client: "me", Number: 7}}},
+		told(1, bank.Opened{Account: bank.Account{Node: 1, Balance: 100, Next: 1}}),
+		told(1, bank.Opened{Account: bank.Account{Node: 1, Balance: 70, Next: 2, Outgoing: []bank.Outgoing{{Number: 1, To: 2, Amount: 30}}}}),
+		told(1, bank.Debited{TID: bank.TID{Node: 1, Number: 5}, To: 2, Amount: 30, Balance: 70}),
+		told(2, bank.Credited{TID: bank.TID{Node: 1, Number: 5}, Amount: 30, Balance: 130}),
+		told(1, bank.Settled{TID: bank.TID{Node: 1, Number: 5}}),
+		told(1, protocol.Reply{ID: 4, Body: bank.Transferred{TID: bank.TID{Node: 1, Number: 5}, To: 2, Amount: 30}}),
+		told(1, protocol.Reply{ID: 5, Body: protocol.Refused{Why: "amount: found 500; expected at most the balance, 70"}}),
+		told(1, link.Failed{Node: 2, Incarnation: 1, Packets: 3}), told(1, link.Ejected{Node: 2, Incarnation: 1, Why: link.Backlogged}),
+		told(1, link.Full{Node: 2}), told(1, link.Room{Node: 2}),
 		note(detector.Hint{Node: 5, Incarnation: 1}), note(protocol.LinkDown{Node: 5, Incarnation: 1}),
 		note(protocol.Disk{Stalled: true}), note(protocol.Disk{}), note(protocol.Stopping{}),
 		{Kind: trace.Pause, Node: 2, Inc: 1}, {Kind: trace.Resume, Node: 2, Inc: 1},

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"strings"
 
+	"ciranda.dev/app/bank"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector"
 	"ciranda.dev/protocol/election"
+	"ciranda.dev/protocol/link"
 	"ciranda.dev/trace"
 )
 
@@ -125,8 +127,20 @@ func toldText(e *trace.Event) (text, class string) {
 			return "votes for itself", "ls"
 		}
 		return fmt.Sprintf("votes for %d", d.To), "ls"
-	case "reply":
+	case "reply", "bank.settled":
 		return "", ""
+	case "bank.open":
+		d, _ := trace.DataOf[bank.Opened](e)
+		return fmt.Sprintf("has %d", d.Account.Balance), "ls"
+	case "bank.debit":
+		d, _ := trace.DataOf[bank.Debited](e)
+		return fmt.Sprintf("pays %d to %d, has %d", d.Amount, d.To, d.Balance), "l"
+	case "bank.apply":
+		d, _ := trace.DataOf[bank.Credited](e)
+		return fmt.Sprintf("gets %d of %d, has %d", d.Amount, d.TID.Node, d.Balance), "l"
+	case "link.failed":
+		d, _ := trace.DataOf[link.Failed](e)
+		return fmt.Sprintf("%d packets to %d fail", d.Packets, d.Node), "ls"
 	}
 	return e.Name(), "l"
 }
