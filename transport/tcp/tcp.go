@@ -3,7 +3,8 @@
 // [Open] makes a transport. Messages are bundled: a connection's writer takes all that is queued, up to 64 KiB in one
 // frame and one system call, and a lone message leaves at once. Each frame has a CRC32C; one that fails it breaks its
 // connection off. A connection begins with a handshake, which compares what the nodes must agree on and proves to both
-// that the other has the cluster's secret. A broken connection is made again, after growing pauses.
+// that the other has the cluster's secret; with Config.TLS and Config.Identify it sees that each is the node to which
+// its certificate was issued, and needs no secret. A broken connection is made again, after growing pauses.
 //
 // Of one life of a node an Up may follow an Up without a Down between: the connection broke for a reason that is no
 // news of the peer, such as a deadline of this end. What was on its way is lost, as at every end of a connection.
