@@ -89,6 +89,7 @@ func newBenchElection() *cobra.Command {
 	flags.IntVar(&o.Pauses, "pauses", 20, "how often it is paused")
 	flags.DurationVar(&o.Quiet, "quiet", 0, "then watch for false suspicions so long, with every core busy, such as 10m")
 	flags.BoolVar(&o.Shape.Insecure, "insecure", false, "without TLS")
+	transportFlag(cmd, &o.Shape.Transport)
 	stackFlags(cmd, &o.Shape)
 	return cmd
 }

@@ -50,6 +50,7 @@ func newNode() *cobra.Command {
 	flags.BoolVar(&f.config.Forget, "forget", false, "begin as if the disk were empty")
 	flags.BoolVar(&f.untilInputEnds, "until-stdin-ends", false, "end when standard input does")
 	f.access.flags(cmd)
+	transportFlag(cmd, &f.config.Transport)
 	stackFlags(cmd, &f.shape)
 	return cmd
 }

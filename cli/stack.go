@@ -6,8 +6,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"ciranda.dev/cluster"
+	"ciranda.dev/node"
 	"ciranda.dev/stacks"
 )
+
+// transportFlag lets a command say what carries messages between nodes.
+func transportFlag(cmd *cobra.Command, name *string) {
+	cmd.Flags().StringVar(name, "transport", "", "what carries messages between nodes: "+strings.Join(node.Transports, " or ")+" (default "+node.Transports[0]+")")
+	cmd.RegisterFlagCompletionFunc("transport", cobra.FixedCompletions(node.Transports, cobra.ShellCompDirectiveNoFileComp))
+}
 
 // stackFlags let a command say what nodes run.
 func stackFlags(cmd *cobra.Command, s *cluster.Shape) {

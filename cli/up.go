@@ -60,6 +60,7 @@ func (f *upFlags) flags(cmd *cobra.Command) {
 	flags.BoolVar(&f.config.Fresh, "fresh", false, "forget what the nodes of that name have stored")
 	flags.StringVar(&f.config.Level, "level", "", "how much the nodes record: protocol or full (default protocol)")
 	flags.BoolVar(&f.config.Shape.Insecure, "insecure", false, "plain text in place of certificates, for lessons with a packet sniffer")
+	transportFlag(cmd, &f.config.Shape.Transport)
 	stackFlags(cmd, &f.config.Shape)
 }
 
@@ -194,7 +195,7 @@ func (f *upFlags) startSupervisor(cmd *cobra.Command) error {
 func (f *upFlags) arguments() []string {
 	c := f.config
 	args := []string{"supervise", "--name", c.Name, "--nodes", fmt.Sprint(c.Shape.Nodes), "--port", fmt.Sprint(c.Shape.Port),
-		"--election", c.Shape.Election, "--detector", c.Shape.Detector, "--profile", c.Shape.Profile, "--app", c.Shape.App, "--level", c.Level}
+		"--election", c.Shape.Election, "--detector", c.Shape.Detector, "--profile", c.Shape.Profile, "--transport", c.Shape.Transport, "--app", c.Shape.App, "--level", c.Level}
 	if c.Shape.Insecure {
 		args = append(args, "--insecure")
 	}

@@ -94,7 +94,7 @@ func (s *Supervisor) arguments(id protocol.ID, forget bool) []string {
 		"--peers", strings.Join(peers, ","), "--grpc", s.address(id, grpcPort), "--http", s.address(id, httpPort),
 		"--dir", filepath.Join(s.dir, nodesDir, id.String()),
 		"--election", s.shape.Election, "--detector", s.shape.Detector, "--profile", s.shape.Profile, "--app", s.shape.App}
-	args = append(args, s.shows(id.String())...)
+	args = append(append(args, "--transport", s.shape.Transport), s.shows(id.String())...)
 	if s.cfg.Level != "" {
 		args = append(args, "--level", s.cfg.Level)
 	}

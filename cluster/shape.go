@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
+	"ciranda.dev/node"
 	"ciranda.dev/stacks"
 )
 
@@ -24,7 +26,9 @@ type Shape struct {
 	Profile  string `json:"profile"`  // the name of a profile of timeouts; Local
 	Port     int    `json:"port"`     // the first of its ports; 0: some that are free
 	App      string `json:"app"`      // one of Apps; the first of them
-	Insecure bool   `json:"insecure"` // plain text and a token in place of certificates; as it is asked for each time
+	// Transport is what carries messages between nodes: one of node.Transports; the first of them. It may change.
+	Transport string `json:"transport"`
+	Insecure  bool   `json:"insecure"` // plain text and a token in place of certificates; as it is asked for each time
 }
 
 // noApp is the app of a cluster that has none.
@@ -36,12 +40,13 @@ var Apps = append(slices.Clone(stacks.Apps), noApp)
 // filled is the shape with what it leaves open taken from another.
 func (s Shape) filled(from Shape) Shape {
 	return Shape{cmp.Or(s.Nodes, from.Nodes), cmp.Or(s.Election, from.Election), cmp.Or(s.Detector, from.Detector),
-		cmp.Or(s.Profile, from.Profile), cmp.Or(s.Port, from.Port), cmp.Or(s.App, from.App), s.Insecure}
+		cmp.Or(s.Profile, from.Profile), cmp.Or(s.Port, from.Port), cmp.Or(s.App, from.App), cmp.Or(s.Transport, from.Transport), s.Insecure}
 }
 
 // defaults is the shape where neither the user nor the past says anything.
 func defaults() Shape {
-	return Shape{Nodes: 5, Election: stacks.Elections[0], Detector: stacks.Detectors[0], Profile: stacks.Local.Name, App: Apps[0]}
+	return Shape{Nodes: 5, Election: stacks.Elections[0], Detector: stacks.Detectors[0], Profile: stacks.Local.Name, App: Apps[0],
+		Transport: node.Transports[0]}
 }
 
 // Spec is the shape's stack.
@@ -68,6 +73,9 @@ func (s Shape) validate() error {
 	}
 	if s.Port != 0 && (s.Port < 1024 || s.Port+span(s.Nodes) > 65536) {
 		return mistake("", "found the port %d; expected one from 1024 to %d", s.Port, 65536-span(s.Nodes))
+	}
+	if !slices.Contains(node.Transports, s.Transport) {
+		return mistake("", "found the transport %.40q; expected %s", s.Transport, strings.Join(node.Transports, " or "))
 	}
 	if _, err := s.Spec(); err != nil {
 		return mistake("", "%v", err)

@@ -31,6 +31,7 @@ import (
 	"ciranda.dev/stacks"
 	"ciranda.dev/trace"
 	"ciranda.dev/transport"
+	"ciranda.dev/transport/grpc"
 	"ciranda.dev/transport/tcp"
 )
 
@@ -49,7 +50,13 @@ type Config struct {
 	Hosts   []string   // names, beside those of the loopback interface, by which the HTTP port may be called
 	Level   trace.Level
 	Log     *slog.Logger // nil: nothing is logged
+
+	// Transport is what carries messages between nodes, one of Transports; the same at all of them. Empty means the first.
+	Transport string
 }
+
+// Transports are what can carry messages between nodes.
+var Transports = []string{"tcp", "grpc"}
 
 // eventsKept is how many events a node keeps for those who follow it.
 const eventsKept = 1 << 14
@@ -98,6 +105,9 @@ func (n *Node) validate() error {
 	}
 	if c.Dir == "" {
 		return api.Wrong("dir", "a node needs a directory")
+	}
+	if c.Transport != "" && !slices.Contains(Transports, c.Transport) {
+		return api.Wrong("transport", "found the transport %.40q; expected %s", c.Transport, strings.Join(Transports, " or "))
 	}
 	if err := c.checkAccess(); err != nil {
 		return err
@@ -192,6 +202,9 @@ func (n *Node) transport(l net.Listener) func(transport.Handler, func() transpor
 			c.Secret = access.Token.Secret("peer")
 		} else {
 			c.TLS, c.Identify = peerTLS(access.Credentials), identifyPeer
+		}
+		if n.cfg.Transport == "grpc" {
+			return grpc.Open(c)
 		}
 		return tcp.Open(c)
 	}

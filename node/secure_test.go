@@ -70,8 +70,15 @@ func dialAs(t *testing.T, address string, a api.Access) *api.Client {
 
 // Nodes with credentials form a cluster. An observer sees it and cannot touch it; with their token one gets nowhere.
 func TestCredentialsMakeASecureCluster(t *testing.T) {
+	for _, transport := range Transports {
+		t.Run(transport, func(t *testing.T) { secureCluster(t, transport) })
+	}
+}
+
+func secureCluster(t *testing.T, transport string) {
 	o, configs := secure(t)
 	for _, c := range configs {
+		c.Transport = transport
 		defer stop(t, start(t, c))
 	}
 	observer := dialAs(t, configs[0].GRPC, o.access(t, pki.Observer, "ana"))
