@@ -92,15 +92,23 @@ func parse(t *testing.T, text string) *scenario.Scenario {
 }
 
 const crash = `
-cluster: {nodes: 3, detector: {timeout: 700ms}, election: {beat: 70ms}}
+cluster: {nodes: 3, detector: {timeout: 700ms}, election: {beat: 70ms}, app: bank}
 steps:
+  - {when: elected, load: {every: 10ms, for: 2s, again: 300ms, lost: 20%}}
   - {when: elected, crash: leader}
   - {when: elected, recover: last}
   - {when: elected, pause: 1}
   - {when: elected, after: 100ms, disk: {node: 1, stall: 1s}}
   - {when: elected, after: 100ms, resume: 1}
 duration: 8s
-expect: [leader-agreed: {within: 3s}, one-leader-per-term, incarnations-rise, suspicions-alternate]
+expect:
+  - leader-agreed: {within: 3s}
+  - one-leader-per-term
+  - incarnations-rise
+  - suspicions-alternate
+  - money-conserved
+  - request-once
+  - none-acknowledged-lost: {within: 3s}
 `
 
 const split = `
