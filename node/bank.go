@@ -15,15 +15,21 @@ import (
 	"ciranda.dev/protocol"
 )
 
+// mostCalls is how many calls of clients a bank serves at once.
+const mostCalls = 4096
+
 // A teller is the bank as a node serves it: its own account.
-type teller struct{ *Node }
+type teller struct {
+	*Node
+	places chan struct{} // taken by calls
+}
 
 // bank is the node's service of the bank; nil if it has none.
 func (n *Node) bank() api.Bank {
 	if n.cfg.Spec.App != "bank" {
 		return nil
 	}
-	return teller{n}
+	return teller{n, make(chan struct{}, mostCalls)}
 }
 
 // Transfer moves money from the node's account. If ctx ends before there is an answer, the error says whether the
@@ -38,7 +44,7 @@ func (t teller) Transfer(ctx context.Context, r *cirandav1.TransferRequest) (*ci
 	if id := r.GetId(); id != nil && id.GetClient() == "" {
 		return nil, api.Wrong("id.client", "found no name of a client; expected 1 to 64 bytes, or no id at all")
 	}
-	reply, err := t.live.Call(ctx, bank.Transfer{Request: request(r.GetId()), To: protocol.ID(r.GetTo()), Amount: r.GetAmount(), Wait: r.GetWait()})
+	reply, err := t.call(ctx, bank.Transfer{Request: request(r.GetId()), To: protocol.ID(r.GetTo()), Amount: r.GetAmount(), Wait: r.GetWait()})
 	if err != nil {
 		return nil, fromBank(err)
 	}
@@ -60,7 +66,7 @@ func (t teller) Account(ctx context.Context, r *cirandav1.AccountRequest) (*cira
 	if err := t.owns("account", id, id == 0 || id == uint32(t.cfg.ID)); err != nil {
 		return nil, err
 	}
-	reply, err := t.live.Call(ctx, bank.Balance{})
+	reply, err := t.call(ctx, bank.Balance{})
 	switch {
 	case errors.Is(err, live.ErrMaybe): // to ask changes nothing
 		return nil, unavailable("the node does not answer")
@@ -77,6 +83,18 @@ func (t teller) Account(ctx context.Context, r *cirandav1.AccountRequest) (*cira
 // Balances is for gateways.
 func (teller) Balances(context.Context, *cirandav1.BalancesRequest) (*cirandav1.BalancesResponse, error) {
 	return nil, &api.Error{Code: codes.Unimplemented, Text: "a node knows its own account only", Hint: "ask a gateway"}
+}
+
+// call asks the node's bank, unless too many do.
+func (t teller) call(ctx context.Context, body any) (any, error) {
+	select {
+	case t.places <- struct{}{}:
+		defer func() { <-t.places }()
+		return t.live.Call(ctx, body)
+	default:
+		return nil, &api.Error{Code: codes.ResourceExhausted, Text: fmt.Sprintf("%d calls wait already; it did not happen", cap(t.places)),
+			Hint: "ask again later"}
+	}
 }
 
 // owns says in words that an account is not this node's.

@@ -158,6 +158,7 @@ func withoutAnswer(t *testing.T, n *Node) {
 	if err := n.live.Thaw(); err != nil {
 		t.Fatal(err)
 	}
+	t.Run("too many", func(t *testing.T) { tooMany(t, n) })
 	if err := n.live.SetDisk(disk.Fault{Stall: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -167,6 +168,20 @@ func withoutAnswer(t *testing.T, n *Node) {
 	}
 	if r, err := n.bank().Transfer(t.Context(), pay("me", 2, 3, 1, 1)); err != nil || r.GetNumber() != 1 {
 		t.Errorf("asked again: got %v, %v", r, err)
+	}
+}
+
+// When all places are taken, a call is told that it did not happen; when one is free again, it is served.
+func tooMany(t *testing.T, n *Node) {
+	b := teller{n, make(chan struct{}, 1)}
+	b.places <- struct{}{}
+	_, err := b.Account(t.Context(), &cirandav1.AccountRequest{})
+	if e := api.AsError(err); e == nil || e.Code != codes.ResourceExhausted || !strings.Contains(e.Text, "it did not happen") {
+		t.Errorf("got %v", err)
+	}
+	<-b.places
+	if _, err := b.Account(t.Context(), &cirandav1.AccountRequest{}); err != nil || len(b.places) != 0 {
+		t.Errorf("then: got %v, %d places taken", err, len(b.places))
 	}
 }
 
