@@ -24,7 +24,7 @@ func tellLeader(ctx context.Context, s *shell, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if e := lastElection(events); e != nil {
+	if e := lastElection(events, r); e != nil {
 		s.sayElection(e)
 	} else {
 		s.out.say("no election is remembered")
@@ -53,14 +53,19 @@ type electionStory struct {
 	since  []*cirandav1.Event // who stood afterwards, in vain
 }
 
-// lastElection looks back at the last election that has a winner: its victory is the last event by which a node became
-// leader in its own eyes. What led to it are the events since anybody adopted an earlier winner.
-func lastElection(events []*cirandav1.Event) *electionStory {
+// lastElection looks back at the election that made the leader of a status, or, where there is none or its victory is
+// forgotten, at the last one that anybody won. What led to it are the events since anybody adopted another winner.
+func lastElection(events []*cirandav1.Event, r *cirandav1.StatusResponse) *electionStory {
 	slices.SortStableFunc(events, func(a, b *cirandav1.Event) int { return cmp.Compare(a.GetTime(), b.GetTime()) })
-	won := -1
+	won, ruling := -1, false
 	for i, e := range events {
-		if e.GetKind() == elected && dataOf(e).Leader == e.GetNode() {
-			won = i
+		d := dataOf(e)
+		if e.GetKind() != elected || d.Leader != e.GetNode() {
+			continue // only who wins says so of itself
+		}
+		rules := d.Leader == r.GetLeader() && d.Term.Counter == r.GetTerm().GetCounter()
+		if rules || !ruling {
+			won, ruling = i, rules
 		}
 	}
 	if won < 0 {

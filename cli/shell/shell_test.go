@@ -310,6 +310,7 @@ func TestHostileText(t *testing.T) {
 
 func TestLastElection(t *testing.T) {
 	f := newServer()
+	f.leader, f.term = 2, 2
 	f.past = []*cirandav1.Event{
 		event(10, 5, "el.leader", `{"leader":5,"term":{"counter":1,"leader":5}}`, "node 5 leads (term 1.5)"),
 		event(12, 1, "el.leader", `{"leader":5,"term":{"counter":1,"leader":5}}`, "node 1 follows node 5"),
@@ -320,11 +321,12 @@ func TestLastElection(t *testing.T) {
 		event(100_004, 2, "el.start", `{"counter":2,"why":"outranked"}`, "node 2 calls an election: a lower node leads or stands"),
 		event(100_050, 2, "el.leader", `{"leader":2,"term":{"counter":2,"leader":2}}`, "node 2 leads (term 2.2): nobody above it answered"),
 		event(100_052, 1, "el.leader", `{"leader":2,"term":{"counter":2,"leader":2}}`, "node 1 follows node 2 (term 2.2)"),
+		event(120_000, 3, "el.leader", `{"leader":3,"term":{"counter":1,"leader":3}}`, "node 3 leads alone for a moment"),
 		event(150_000, 1, "el.start", `{"counter":3,"why":"request"}`, "node 1 calls an election: somebody asked for one"),
 		event(200_000, 1, "el.leader", `{"leader":2,"term":{"counter":2,"leader":2}}`, "node 1 follows node 2 (term 2.2)"),
 	}
 	out, _, err := script(t, f, "3\n")
-	if want := `test: node 3 leads in term 4.3
+	if want := `test: node 2 leads in term 2.2
 The last election:
   node 1 began it: its leader is suspected
   node 2 answered by standing too
