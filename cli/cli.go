@@ -57,7 +57,7 @@ func New() *cobra.Command {
 
 // commands are all commands. Each is made anew for each root.
 var commands = []func() *cobra.Command{
-	newUp, newSupervise, newDown, newLogs, newNode,
+	newUp, newSupervise, newDown, newLogs, newNode, newGateway,
 	newStatus, newWatch, newExplain, newElect, newFault,
 	newRun, newReplay, newDiagram, newExport, newBench,
 	newPki,

@@ -38,6 +38,7 @@ func newFault() *cobra.Command {
 // What the arguments of faults mean.
 const (
 	aboutNodes = "NODES are numbers such as 3 or 1,2, or all, leader, or last (killed)."
+	aboutNames = "Gateways go by their names, such as gateway-1; gateway is the only one."
 	aboutLinks = "A LINK is one direction: 1->5 (in quotes, for the shell), 1,2->5, or all."
 )
 
@@ -53,43 +54,44 @@ func long(use, short string) string {
 	return text
 }
 
-// A processFault acts on the processes of nodes.
+// A processFault acts on the processes of nodes and gateways.
 type processFault struct {
 	name, short, done string
-	do                func(context.Context, *api.Client, string) ([]uint32, error)
+	do                func(context.Context, *api.Client, string) (acted, error)
+}
+
+// acted names the nodes and gateways that a request acted on.
+type acted interface {
+	GetNodes() []uint32
+	GetGateways() []string
 }
 
 var processFaults = []processFault{
-	{"kill", "End processes without notice", "killed", func(ctx context.Context, c *api.Client, nodes string) ([]uint32, error) {
-		r, err := c.Supervisor.Kill(ctx, &cirandav1.KillRequest{Nodes: nodes})
-		return r.GetNodes(), err
+	{"kill", "End processes without notice", "killed", func(ctx context.Context, c *api.Client, nodes string) (acted, error) {
+		return c.Supervisor.Kill(ctx, &cirandav1.KillRequest{Nodes: nodes})
 	}},
-	{"pause", "Make processes stand still", "paused", func(ctx context.Context, c *api.Client, nodes string) ([]uint32, error) {
-		r, err := c.Supervisor.Pause(ctx, &cirandav1.PauseRequest{Nodes: nodes})
-		return r.GetNodes(), err
+	{"pause", "Make processes stand still", "paused", func(ctx context.Context, c *api.Client, nodes string) (acted, error) {
+		return c.Supervisor.Pause(ctx, &cirandav1.PauseRequest{Nodes: nodes})
 	}},
-	{"resume", "Let paused processes go on", "resumed", func(ctx context.Context, c *api.Client, nodes string) ([]uint32, error) {
-		r, err := c.Supervisor.Resume(ctx, &cirandav1.ResumeRequest{Nodes: nodes})
-		return r.GetNodes(), err
+	{"resume", "Let paused processes go on", "resumed", func(ctx context.Context, c *api.Client, nodes string) (acted, error) {
+		return c.Supervisor.Resume(ctx, &cirandav1.ResumeRequest{Nodes: nodes})
 	}},
-	{"restart", "Start nodes again, on what they have stored", "restarted", func(ctx context.Context, c *api.Client, nodes string) ([]uint32, error) {
-		r, err := c.Supervisor.Restart(ctx, &cirandav1.RestartRequest{Nodes: nodes})
-		return r.GetNodes(), err
+	{"restart", "Start nodes again, on what they have stored", "restarted", func(ctx context.Context, c *api.Client, nodes string) (acted, error) {
+		return c.Supervisor.Restart(ctx, &cirandav1.RestartRequest{Nodes: nodes})
 	}},
-	{"replace", "Start nodes again, on empty disks", "replaced", func(ctx context.Context, c *api.Client, nodes string) ([]uint32, error) {
-		r, err := c.Supervisor.Restart(ctx, &cirandav1.RestartRequest{Nodes: nodes, LoseDisk: true})
-		return r.GetNodes(), err
+	{"replace", "Start nodes again, on empty disks", "replaced", func(ctx context.Context, c *api.Client, nodes string) (acted, error) {
+		return c.Supervisor.Restart(ctx, &cirandav1.RestartRequest{Nodes: nodes, LoseDisk: true})
 	}},
 }
 
 func (p processFault) command() *cobra.Command {
 	var t target
 	cmd := &cobra.Command{
-		Use: p.name + " NODES", Short: p.short, Long: long("NODES", p.short), Example: "  ciranda fault " + p.name + " 3",
+		Use: p.name + " NODES", Short: p.short, Long: long("NODES", p.short) + "\n" + aboutNames, Example: "  ciranda fault " + p.name + " 3",
 		Args: arguments(1, 1, "nodes such as 3, 1,2, leader, last or all"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(cmd.Context(), func(ctx context.Context, c *api.Client) error {
-				nodes, err := p.do(ctx, c, args[0])
+				on, err := p.do(ctx, c, args[0])
 				if code(err) == codes.Unimplemented {
 					return &api.Error{Code: codes.FailedPrecondition, Text: "a node does not act on processes; its supervisor does",
 						Hint: "give --addr the gRPC port of the supervisor, or --name instead of --addr"}
@@ -97,7 +99,8 @@ func (p processFault) command() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return show(cmd, actJSON{p.done, nodes}, func(w io.Writer) { fmt.Fprintf(w, "%s %s\n", p.done, numbered(nodes)) })
+				act := actJSON{p.done, append([]uint32{}, on.GetNodes()...), on.GetGateways()}
+				return show(cmd, act, func(w io.Writer) { fmt.Fprintf(w, "%s %s\n", p.done, act.names()) })
 			})
 		},
 	}
@@ -113,10 +116,20 @@ func numbered(nodes []uint32) string {
 	return "nodes " + numbers(nodes)
 }
 
+// names are what was acted on, for people.
+func (a actJSON) names() string {
+	names := a.Gateways
+	if len(a.Nodes) > 0 {
+		names = append([]string{numbered(a.Nodes)}, names...)
+	}
+	return strings.Join(names, ", ")
+}
+
 // actJSON is the object of fault kill, pause, resume, restart and replace with -o json.
 type actJSON struct {
-	Done  string   `json:"done"` // killed, paused, resumed, restarted or replaced
-	Nodes []uint32 `json:"nodes"`
+	Done     string   `json:"done"` // killed, paused, resumed, restarted or replaced
+	Nodes    []uint32 `json:"nodes"`
+	Gateways []string `json:"gateways,omitempty"`
 }
 
 // A networkFault disturbs links or disks.

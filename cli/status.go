@@ -47,6 +47,18 @@ type clusterJSON struct {
 	Faults        []string   `json:"faults"`
 	Stack         string     `json:"stack"`
 	SupervisorPID *uint32    `json:"supervisor_pid"`
+
+	Gateways []gatewayJSON `json:"gateways"`
+}
+
+type gatewayJSON struct {
+	Name          string  `json:"name"`
+	State         string  `json:"state"` // up, down or paused
+	GRPCAddress   *string `json:"grpc_address"`
+	HTTPAddress   *string `json:"http_address"`
+	SocketAddress *string `json:"socket_address"`
+	PID           *uint32 `json:"pid"`
+	Problem       *string `json:"problem"`
 }
 
 type termJSON struct {
@@ -93,6 +105,14 @@ func statusOf(s *cirandav1.StatusResponse) clusterJSON {
 		Cluster: s.GetCluster(), Insecure: s.GetInsecure(), Leader: orNull(s.GetLeader()), Term: termOf(s.GetTerm()),
 		WhyNoLeader: orNull(s.GetWhyNoLeader()), Nodes: []nodeJSON{}, Faults: append([]string{}, s.GetFaults()...),
 		Stack: s.GetStack(), SupervisorPID: orNull(s.GetSupervisorPid()),
+		Gateways: []gatewayJSON{},
+	}
+	for _, g := range s.GetGateways() {
+		c.Gateways = append(c.Gateways, gatewayJSON{
+			Name: g.GetName(), State: cluster.StateName(g.GetState()), GRPCAddress: orNull(g.GetGrpcAddress()),
+			HTTPAddress: orNull(g.GetHttpAddress()), SocketAddress: orNull(g.GetSocketAddress()),
+			PID: orNull(g.GetPid()), Problem: orNull(g.GetProblem()),
+		})
 	}
 	for _, n := range s.GetNodes() {
 		c.Nodes = append(c.Nodes, nodeJSON{
@@ -123,6 +143,9 @@ func writeStatus(w io.Writer, s *cirandav1.StatusResponse) {
 		}, "\t"))
 	}
 	table.Flush()
+	for _, g := range s.GetGateways() {
+		fmt.Fprintln(w, gatewayLine(g))
+	}
 	for _, n := range s.GetNodes() {
 		if n.GetProblem() != "" {
 			fmt.Fprintf(w, "node %d: %s\n", n.GetId(), n.GetProblem())
@@ -135,6 +158,23 @@ func writeStatus(w io.Writer, s *cirandav1.StatusResponse) {
 
 // insecureWords are told of a cluster without certificates, wherever it is looked at.
 const insecureWords = "INSECURE: what is sent can be read and changed on its way"
+
+// gatewayLine tells of a gateway: "gateway-1 up, pid 71, gRPC 127.0.0.1:26061, HTTP 127.0.0.1:26062".
+func gatewayLine(g *cirandav1.GatewayStatus) string {
+	line := g.GetName() + " " + cluster.StateName(g.GetState())
+	if g.GetPid() != 0 {
+		line += ", pid " + number(g.GetPid())
+	}
+	for _, port := range []struct{ name, address string }{{"gRPC", g.GetGrpcAddress()}, {"HTTP", g.GetHttpAddress()}, {"socket", g.GetSocketAddress()}} {
+		if port.address != "" {
+			line += ", " + port.name + " " + port.address
+		}
+	}
+	if g.GetProblem() != "" {
+		line += ": " + g.GetProblem()
+	}
+	return line
+}
 
 func leaderWords(s *cirandav1.StatusResponse) string {
 	switch {

@@ -20,15 +20,15 @@ import (
 	"ciranda.dev/trace"
 )
 
-// The acts on one node. Their callers hold s.acting.
+// The acts on one node or gateway. Their callers hold s.acting.
 
-// start starts a node that is down and waits until it answers and knows what the others were told.
+// start starts what is down and waits until it answers; a node also until it knows what the others were told.
 func (s *Supervisor) start(ctx context.Context, slot *slot, forget bool) error {
 	client, err := api.Dial(s.address(slot.id, grpcPort), s.access)
 	if err != nil {
 		return err
 	}
-	p, err := s.spawner.spawn(s.program, s.arguments(slot.id, forget), s.share(), s.logPath(slot.id))
+	p, err := s.spawner.spawn(s.program, s.command(slot, forget), s.share(), s.logPath(slot))
 	if err != nil {
 		client.Close()
 		return err
@@ -63,25 +63,42 @@ func (s *Supervisor) awaitAnswer(ctx context.Context, slot *slot, p *process, c 
 		case <-ctx.Done():
 		}
 	}()
-	answer, err := c.Node.Describe(ctx, &cirandav1.DescribeRequest{}, grpc.WaitForReady(true))
-	if err == nil {
-		err = s.group.CatchUp(ctx, node.Member{Known: &cirandav1.NodeStatus{Id: uint32(slot.id)}, Client: c})
-	}
-	hint := "ciranda logs " + slot.id.String() + " has more"
+	answer, err := s.firstAnswer(ctx, slot, c)
+	hint := "ciranda logs " + slot.word() + " has more"
 	switch {
 	case err == nil:
 		return answer, nil
 	case p.gone():
-		why := s.lastWords(slot.id, p)
+		why := s.lastWords(slot, p)
 		if strings.HasPrefix(why, "disk: ") {
 			hint = fmt.Sprintf("up --fresh, or ciranda fault replace %d while the others run, begins with an empty disk", slot.id)
 		}
-		return nil, api.Failed(hint, "node %d did not start: %s", slot.id, why)
+		return nil, api.Failed(hint, "%s did not start: %s", slot, why)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return nil, api.Failed(hint, "node %d has not answered in %s", slot.id, startTime)
+		return nil, api.Failed(hint, "%s has not answered in %s", slot, startTime)
 	default:
-		return nil, api.Failed(hint, "node %d does not answer: %v", slot.id, err)
+		return nil, api.Failed(hint, "%s does not answer: %v", slot, err)
 	}
+}
+
+// firstAnswer waits for the first answer; a gateway's tells nothing.
+func (s *Supervisor) firstAnswer(ctx context.Context, slot *slot, c *api.Client) (*cirandav1.DescribeResponse, error) {
+	if slot.gateway != "" {
+		return nil, awaitGateway(ctx, c)
+	}
+	answer, err := c.Node.Describe(ctx, &cirandav1.DescribeRequest{}, grpc.WaitForReady(true))
+	if err == nil {
+		err = s.group.CatchUp(ctx, node.Member{Known: &cirandav1.NodeStatus{Id: uint32(slot.id)}, Client: c})
+	}
+	return answer, err
+}
+
+// command are the arguments of a process.
+func (s *Supervisor) command(slot *slot, forget bool) []string {
+	if slot.gateway != "" {
+		return s.gatewayArguments(slot)
+	}
+	return s.arguments(slot.id, forget)
 }
 
 // arguments are those of a node's process.
@@ -130,8 +147,8 @@ func (s *Supervisor) release(slot *slot, p *process) (surprise bool) {
 		return false
 	}
 	if surprise = slot.state != cirandav1.NodeState_NODE_STATE_DOWN; surprise {
-		slot.problem = "it ended by itself: " + s.lastWords(slot.id, p)
-		s.log.Error("a node ended by itself", "node", slot.id, "why", slot.problem)
+		slot.problem = "it ended by itself: " + s.lastWords(slot, p)
+		s.log.Error("a process ended by itself", "of", slot.String(), "why", slot.problem)
 	}
 	slot.client.Close()
 	slot.process, slot.client, slot.state = nil, nil, cirandav1.NodeState_NODE_STATE_DOWN
@@ -151,21 +168,25 @@ func (s *Supervisor) end(slot *slot, how func(p *process, state cirandav1.NodeSt
 	if p.gone() {
 		s.release(slot, p)
 	}
-	s.group.Forget(slot.id)
+	if slot.gateway == "" {
+		s.group.Forget(slot.id)
+	}
 	return true, err
 }
 
 // kill ends a node without notice.
 func (s *Supervisor) kill(slot *slot) error {
 	found, err := s.end(slot, func(p *process, _ cirandav1.NodeState) error {
-		s.mu.Lock()
-		s.last = slot.id
-		s.mu.Unlock()
+		if slot.gateway == "" {
+			s.mu.Lock()
+			s.last = slot.id
+			s.mu.Unlock()
+		}
 		s.note(trace.Crash, slot, node.Monotonic())
 		return p.kill()
 	})
 	if !found {
-		return api.Failed("ciranda fault restart "+slot.id.String()+" starts it", "node %d is down already", slot.id)
+		return api.Failed("ciranda fault restart "+slot.word()+" starts it", "%s is down already", slot)
 	}
 	return err
 }
@@ -191,6 +212,8 @@ func (s *Supervisor) pause(ctx context.Context, slot *slot) error {
 	if canPause {
 		s.note(trace.Pause, slot, node.Monotonic())
 		err = p.pause()
+	} else if slot.gateway != "" {
+		err = errFrozen
 	} else { // the node notes it itself
 		_, err = client.Node.Freeze(ctx, &cirandav1.FreezeRequest{Frozen: true})
 	}
@@ -216,6 +239,9 @@ func (s *Supervisor) resume(ctx context.Context, slot *slot) error {
 		return err
 	}
 	s.become(slot, p, cirandav1.NodeState_NODE_STATE_UP)
+	if slot.gateway != "" {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	return s.group.CatchUp(ctx, node.Member{Known: &cirandav1.NodeStatus{Id: uint32(slot.id)}, Client: client})
@@ -226,7 +252,7 @@ func (s *Supervisor) in(slot *slot, want cirandav1.NodeState) (*process, *api.Cl
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slot.state != want {
-		return nil, nil, api.Failed("", "node %d is %s, not %s", slot.id, StateName(slot.state), StateName(want))
+		return nil, nil, api.Failed("", "%s is %s, not %s", slot, StateName(slot.state), StateName(want))
 	}
 	return slot.process, slot.client, nil
 }
@@ -252,8 +278,8 @@ func StateName(s cirandav1.NodeState) string {
 }
 
 // lastWords is why a process ended, as its log has it, or else how it ended.
-func (s *Supervisor) lastWords(id protocol.ID, p *process) string {
-	lines, err := tail(s.logPath(id), 200)
+func (s *Supervisor) lastWords(slot *slot, p *process) string {
+	lines, err := tail(s.logPath(slot), 200)
 	if err == nil && !p.cmd.ProcessState.Success() {
 		for _, line := range slices.Backward(lines) {
 			if text, ok := strings.CutPrefix(line, "ciranda: error: "); ok || strings.HasPrefix(line, "panic: ") {
@@ -264,42 +290,70 @@ func (s *Supervisor) lastWords(id protocol.ID, p *process) string {
 	return fmt.Sprint(p.cmd.ProcessState)
 }
 
-func (s *Supervisor) logPath(id protocol.ID) string { return logPath(s.dir, id) }
+func (s *Supervisor) logPath(slot *slot) string {
+	if slot.gateway != "" {
+		return filepath.Join(s.dir, logsDir, slot.gateway+".log")
+	}
+	return logPath(s.dir, slot.id)
+}
 
 // patience is how long an act on several nodes may take in all.
 const patience = 2 * startTime
 
-// act does something to each node that the words of a request stand for, one after the other. Nodes in a state that does
-// not fit are passed over, unless that leaves none: then do says why.
-func (s *Supervisor) act(ctx context.Context, text string, fits func(cirandav1.NodeState) bool, do func(context.Context, *slot) error) ([]uint32, error) {
-	if text == "" {
-		return nil, api.Wrong("nodes", "no node was named; expected numbers, leader, last or all")
-	}
-	ids, err := s.group.Resolve(ctx, "nodes", text)
+// acted names what was acted on.
+type acted struct {
+	nodes    []uint32
+	gateways []string
+}
+
+// act does something to each node and gateway that the words of a request stand for, one after the other. Those in a
+// state that does not fit are passed over, unless that leaves none: then do says why.
+func (s *Supervisor) act(ctx context.Context, text string, fits func(cirandav1.NodeState) bool, do func(context.Context, *slot) error) (acted, error) {
+	var done acted
+	slots, err := s.named(ctx, text)
 	if err != nil {
-		return nil, err
+		return done, err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience) // what was begun is finished
 	defer cancel()
 	s.acting.Lock()
 	defer s.acting.Unlock()
-	var done []uint32
-	for _, id := range s.fitting(ids, fits) {
-		if err := do(ctx, s.slots[id-1]); err != nil {
+	for _, slot := range s.fitting(slots, fits) {
+		if err := do(ctx, slot); err != nil {
 			return done, err
 		}
-		done = append(done, uint32(id))
+		if slot.gateway != "" {
+			done.gateways = append(done.gateways, slot.gateway)
+		} else {
+			done.nodes = append(done.nodes, uint32(slot.id))
+		}
 	}
 	return done, nil
 }
 
-// fitting are the nodes in a state that fits, or all of them if there is none.
-func (s *Supervisor) fitting(ids []protocol.ID, fits func(cirandav1.NodeState) bool) []protocol.ID {
+// named are the slots that the words of a request stand for: nodes, then gateways.
+func (s *Supervisor) named(ctx context.Context, text string) ([]*slot, error) {
+	if text == "" {
+		return nil, api.Wrong("nodes", "no node was named; expected numbers, leader, last, all or a gateway's name")
+	}
+	nodes, slots, err := s.split(text)
+	if err != nil || nodes == "" {
+		return slots, err
+	}
+	ids, err := s.group.Resolve(ctx, "nodes", nodes)
+	for i, id := range ids {
+		slots = slices.Insert(slots, i, s.slots[id-1])
+	}
+	return slots, err
+}
+
+// fitting are those in a state that fits, or all of them if there is none.
+func (s *Supervisor) fitting(slots []*slot, fits func(cirandav1.NodeState) bool) []*slot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fit := slices.DeleteFunc(slices.Clone(ids), func(id protocol.ID) bool { return !fits(s.slots[id-1].state) })
+	fit := slices.DeleteFunc(slices.Clone(slots), func(slot *slot) bool { return !fits(slot.state) })
 	if len(fit) == 0 {
-		return ids
+		return slots
 	}
 	return fit
 }
@@ -312,31 +366,31 @@ func isAny(cirandav1.NodeState) bool      { return true }
 
 // Kill ends processes without notice.
 func (s *Supervisor) Kill(ctx context.Context, r *cirandav1.KillRequest) (*cirandav1.KillResponse, error) {
-	ids, err := s.act(ctx, r.GetNodes(), isAlive, func(_ context.Context, slot *slot) error { return s.kill(slot) })
-	return &cirandav1.KillResponse{Nodes: ids}, err
+	done, err := s.act(ctx, r.GetNodes(), isAlive, func(_ context.Context, slot *slot) error { return s.kill(slot) })
+	return &cirandav1.KillResponse{Nodes: done.nodes, Gateways: done.gateways}, err
 }
 
 // Pause makes nodes stand still.
 func (s *Supervisor) Pause(ctx context.Context, r *cirandav1.PauseRequest) (*cirandav1.PauseResponse, error) {
-	ids, err := s.act(ctx, r.GetNodes(), isUp, s.pause)
-	return &cirandav1.PauseResponse{Nodes: ids, Frozen: !canPause}, err
+	done, err := s.act(ctx, r.GetNodes(), isUp, s.pause)
+	return &cirandav1.PauseResponse{Nodes: done.nodes, Gateways: done.gateways, Frozen: !canPause}, err
 }
 
 // Resume lets paused nodes go on.
 func (s *Supervisor) Resume(ctx context.Context, r *cirandav1.ResumeRequest) (*cirandav1.ResumeResponse, error) {
-	ids, err := s.act(ctx, r.GetNodes(), isPaused, s.resume)
-	return &cirandav1.ResumeResponse{Nodes: ids}, err
+	done, err := s.act(ctx, r.GetNodes(), isPaused, s.resume)
+	return &cirandav1.ResumeResponse{Nodes: done.nodes, Gateways: done.gateways}, err
 }
 
 // Restart stops nodes that are up, and starts all that are named.
 func (s *Supervisor) Restart(ctx context.Context, r *cirandav1.RestartRequest) (*cirandav1.RestartResponse, error) {
-	ids, err := s.act(ctx, r.GetNodes(), isAny, func(ctx context.Context, slot *slot) error {
+	done, err := s.act(ctx, r.GetNodes(), isAny, func(ctx context.Context, slot *slot) error {
 		if err := s.stop(slot); err != nil {
 			return err
 		}
 		return s.start(ctx, slot, r.GetLoseDisk())
 	})
-	return &cirandav1.RestartResponse{Nodes: ids}, err
+	return &cirandav1.RestartResponse{Nodes: done.nodes, Gateways: done.gateways}, err
 }
 
 // Down stops all nodes. The supervisor ends when the answer is on its way.

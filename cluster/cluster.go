@@ -35,7 +35,9 @@ type Config struct {
 	Shape Shape  // what it leaves open is as it was before, else as usual
 	Fresh bool   // forgets what the nodes have stored
 	Level string // how much nodes record: protocol or full; empty means protocol
-	Log   *slog.Logger
+	// Gateways is how many gateways there are beside the nodes, 0 to MaxGateways; as it is asked for each time.
+	Gateways int
+	Log      *slog.Logger
 }
 
 // How long things may take.
@@ -61,15 +63,17 @@ type Supervisor struct {
 	ask     sync.Once
 	rest    context.CancelFunc // ends what is done now and then
 
-	acting sync.Mutex // one act on processes at a time
-	mu     sync.Mutex // the rest
-	slots  []*slot    // of all nodes, ascending
-	last   protocol.ID
+	acting   sync.Mutex // one act on processes at a time
+	mu       sync.Mutex // the rest
+	slots    []*slot    // of all nodes, ascending
+	gateways []*slot    // ascending
+	last     protocol.ID
 }
 
-// A slot is a node, with a process or without.
+// A slot is a node or a gateway, with a process or without.
 type slot struct {
-	id      protocol.ID
+	id      protocol.ID // of a gateway, where its ports are: behind those of the nodes
+	gateway string      // its name; empty for a node
 	process *process    // nil while it is down
 	client  *api.Client // of that process
 	state   cirandav1.NodeState
@@ -89,7 +93,7 @@ func Open(ctx context.Context, c Config) (*Supervisor, error) {
 	if err := s.startAll(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	endpoint := Endpoint{Cluster: s.cfg.Name, PID: os.Getpid(), Insecure: s.shape.Insecure, GRPC: s.address(protocol.None, grpcPort), HTTP: s.address(protocol.None, httpPort)}
+	endpoint := Endpoint{Cluster: s.cfg.Name, PID: os.Getpid(), Insecure: s.shape.Insecure, Gateways: s.gatewayEndpoints(), GRPC: s.address(protocol.None, grpcPort), HTTP: s.address(protocol.None, httpPort)}
 	if err := writeJSON(filepath.Join(s.dir, endpointFile), endpoint); err != nil {
 		return nil, errors.Join(fmt.Errorf("cluster: %w", err), s.Close())
 	}
@@ -107,6 +111,9 @@ func prepare(c Config) (*Supervisor, error) {
 	var level trace.Level
 	if err := level.UnmarshalText([]byte(c.Level)); c.Level != "" && (err != nil || level == trace.Off) {
 		return nil, mistake("", "found the level %q; expected protocol or full", c.Level)
+	}
+	if c.Gateways < 0 || c.Gateways > MaxGateways {
+		return nil, mistake("", "found %d gateways; expected 0 to %d", c.Gateways, MaxGateways)
 	}
 	dir, err := Dir(c.Name)
 	if err != nil {
@@ -141,7 +148,7 @@ func (s *Supervisor) settle() (err error) {
 			return fmt.Errorf("cluster: %w", err)
 		}
 	}
-	if s.shape.Port, err = choosePorts(s.cfg.Name, s.shape.Nodes, s.cfg.Shape.Port, s.shape.Port); err != nil {
+	if s.shape.Port, err = choosePorts(s.cfg.Name, s.shape.Nodes+s.cfg.Gateways, s.cfg.Shape.Port, s.shape.Port); err != nil {
 		return err
 	}
 	if err = s.secure(); err != nil {
@@ -159,12 +166,10 @@ func (s *Supervisor) address(id protocol.ID, which int) string {
 
 // serve opens the supervisor's own ports.
 func (s *Supervisor) serve() error {
-	for id := range s.shape.Nodes {
-		s.slots = append(s.slots, &slot{id: protocol.ID(id + 1), state: cirandav1.NodeState_NODE_STATE_DOWN})
-	}
+	s.makeSlots()
 	s.spawner = newSpawner()
 	s.group = node.NewGroup(s.cfg.Name, s.spec.Text(), s, new(node.Links))
-	s.group.Process, s.group.Insecure = uint32(os.Getpid()), s.access.Insecure()
+	s.group.Process, s.group.Insecure, s.group.Gateways = uint32(os.Getpid()), s.access.Insecure(), s.gatewayStatus
 	grpc, err := listen(s.address(protocol.None, grpcPort))
 	if err != nil {
 		return err
@@ -197,9 +202,10 @@ func listen(address string) (net.Listener, error) {
 func (s *Supervisor) startAll(ctx context.Context) error {
 	s.acting.Lock()
 	defer s.acting.Unlock()
-	errs := make([]error, len(s.slots))
+	all := s.all()
+	errs := make([]error, len(all))
 	var started sync.WaitGroup // all at once
-	for i, slot := range s.slots {
+	for i, slot := range all {
 		started.Go(func() { errs[i] = s.start(ctx, slot, false) })
 	}
 	started.Wait()
@@ -256,10 +262,10 @@ func (s *Supervisor) stopAll() {
 	s.acting.Lock()
 	defer s.acting.Unlock()
 	var stopped sync.WaitGroup
-	for _, slot := range s.slots {
+	for _, slot := range s.all() {
 		stopped.Go(func() {
 			if err := s.stop(slot); err != nil {
-				s.log.Error("a node does not end", "node", slot.id, "error", err)
+				s.log.Error("a process does not end", "of", slot.String(), "error", err)
 			}
 		})
 	}
@@ -296,7 +302,11 @@ func (s *Supervisor) Last() protocol.ID {
 	return s.last
 }
 
-// note tells the stream what happened to a node from without.
+// note tells the stream what happened to a node or gateway from without.
 func (s *Supervisor) note(k trace.Kind, slot *slot, at int64) {
+	if slot.gateway != "" {
+		s.group.Note(gatewayNote(k, slot.gateway))
+		return
+	}
 	s.group.Note(trace.Event{Kind: k, Node: slot.id, Inc: slot.life, T: at})
 }

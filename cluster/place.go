@@ -87,6 +87,8 @@ type Endpoint struct {
 	HTTP    string `json:"http"`
 
 	Insecure bool `json:"insecure"`
+
+	Gateways []GatewayEndpoint `json:"gateways"`
 }
 
 // Listens says whether there is a process behind the endpoint, even one that stands still and does not answer.

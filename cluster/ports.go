@@ -24,10 +24,11 @@ const (
 	httpPort
 )
 
-// span is how many ports a cluster of n nodes extends over.
+// span is how many ports a cluster of n nodes and gateways extends over.
 func span(n int) int { return (n + 1) * perNode }
 
-// address is one of the ports of a node; those of node None are the supervisor's.
+// address is one of the ports of a node; those of node None are the supervisor's, those after the last node's the
+// gateways'.
 func address(first int, id protocol.ID, which int) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(first+int(id)*perNode+which))
 }

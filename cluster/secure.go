@@ -24,8 +24,11 @@ const (
 // parties are all who have credentials, as they are asked for.
 func (s *Supervisor) parties() []pki.Request {
 	all := []pki.Request{
-		{Role: pki.Gateway, Name: supervisorParty}, {Role: pki.Gateway, Name: "gateway-1"}, {Role: pki.Operator, Name: operatorParty},
+		{Role: pki.Gateway, Name: supervisorParty}, {Role: pki.Operator, Name: operatorParty},
 		{Role: pki.Client, Name: clientParty}, {Role: pki.Observer, Name: observerParty},
+	}
+	for i := range max(1, s.cfg.Gateways) {
+		all = append(all, pki.Request{Role: pki.Gateway, Name: gatewayParty(i + 1)})
 	}
 	for id := range s.shape.Nodes {
 		all = append(all, pki.Request{Role: pki.Node, Name: strconv.Itoa(id + 1)})

@@ -33,6 +33,7 @@ import (
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 	"ciranda.dev/node"
+	"ciranda.dev/pki"
 	"ciranda.dev/protocol"
 )
 
@@ -96,6 +97,19 @@ func (c Config) validate() error {
 	case len(c.Nodes) == 0:
 		return api.Wrong("nodes", "a gateway needs the addresses of the nodes")
 	}
+	return c.checkAccess()
+}
+
+// checkAccess says whether nodes will let the gateway act for others.
+func (c Config) checkAccess() error {
+	if err := c.Access.Validate(); err != nil || c.Access.Insecure() {
+		return err
+	}
+	if is := c.Access.Credentials.Identity(); is.Cluster != c.Cluster || is.Role != pki.Gateway {
+		e := api.Wrong("credentials", "the credentials are those of %s; expected those of a gateway of %s", is, c.Cluster)
+		e.Hint = "ciranda pki issue --role gateway " + c.Name + " makes them"
+		return e
+	}
 	return nil
 }
 
@@ -133,6 +147,8 @@ func (g *Gateway) open(ports []net.Listener) (err error) {
 		return errors.Join(err, g.nodes.Close())
 	}
 	g.group = node.NewGroup(c.Cluster, "", g.nodes, &g.links)
+	g.group.Insecure = c.Access.Insecure()
+	g.group.Gateways = func() []*cirandav1.GatewayStatus { return []*cirandav1.GatewayStatus{g.status()} }
 	g.server = api.New(api.Config{
 		Services: api.Services{Cluster: &cluster{Group: g.group, gateway: g}, Bank: g.bank},
 		Access:   c.Access, GRPC: ports[0], HTTP: ports[1], Hosts: c.Hosts, Log: c.Log, Ready: g.Ready,
@@ -209,8 +225,7 @@ func (c *cluster) Status(ctx context.Context, r *cirandav1.StatusRequest) (*cira
 	c.refresh(ctx)
 	s, err := c.Group.Status(ctx, r)
 	if err == nil {
-		s.Stack, s.Insecure = c.gateway.nodes.Stack(), c.gateway.cfg.Access.Insecure()
-		s.Gateways = append(s.Gateways, c.gateway.status())
+		s.Stack = c.gateway.nodes.Stack()
 	}
 	return s, err
 }

@@ -52,6 +52,8 @@ type Group struct {
 	Cluster string // its name
 	Stack   string // what the nodes run, in words
 	Process uint32 // the supervisor's; 0 for none
+	// Gateways gives what is known of gateways. Nil: nothing is.
+	Gateways func() []*cirandav1.GatewayStatus
 	// Insecure says whether what is sent can be read and changed on its way.
 	Insecure bool
 	Dir      Directory
@@ -89,9 +91,13 @@ func (g *Group) Close() {
 func (g *Group) Status(ctx context.Context, _ *cirandav1.StatusRequest) (*cirandav1.StatusResponse, error) {
 	nodes := g.ask(ctx)
 	leader, term, why := agree(nodes)
+	var gateways []*cirandav1.GatewayStatus
+	if g.Gateways != nil {
+		gateways = g.Gateways()
+	}
 	return &cirandav1.StatusResponse{
 		Cluster: g.Cluster, Insecure: g.Insecure, Leader: leader, Term: term, WhyNoLeader: why, Nodes: nodes,
-		Faults: g.faults(), Stack: g.Stack, SupervisorPid: g.Process,
+		Faults: g.faults(), Stack: g.Stack, SupervisorPid: g.Process, Gateways: gateways,
 	}, nil
 }
 

@@ -71,7 +71,22 @@ func (m model) table() []string {
 	for _, n := range m.status.GetNodes() {
 		rows = append(rows, m.row(n))
 	}
+	for _, g := range m.status.GetGateways() {
+		rows = append(rows, gatewayRow(g))
+	}
 	return rows
+}
+
+// gatewayRow is the line of a gateway: as a node's, with where it is found in place of what nodes believe.
+func gatewayRow(g *cirandav1.GatewayStatus) string {
+	state, style := "up", lipgloss.NewStyle()
+	switch g.GetState() {
+	case cirandav1.NodeState_NODE_STATE_DOWN:
+		state, style = "down", bad
+	case cirandav1.NodeState_NODE_STATE_PAUSED:
+		state, style = "paused", odd
+	}
+	return style.Render(fmt.Sprintf("  %-13s%-7s %-32s %18s", g.GetName(), state, "serves gRPC at "+g.GetGrpcAddress(), dash(g.GetPid())))
 }
 
 func (m model) row(n *cirandav1.NodeStatus) string {
