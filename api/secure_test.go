@@ -214,6 +214,27 @@ func foreign(t *testing.T, dir string) []tls.Certificate {
 	return []tls.Certificate{c}
 }
 
+// Who is on the wrong side of the border of TLS is told so by both ports, in plain text.
+func TestTheBorderOfTLSIsShown(t *testing.T) {
+	secure, _ := newOffice(t, "default").serve(t)
+	plain := serve(t)
+	for name, try := range map[string]struct {
+		at          served
+		bytes, want string
+	}{
+		"plain text where TLS is spoken": {secure, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "this port needs TLS and a client certificate"},
+		"TLS where plain text is spoken": {plain, string(clientHello(t)), "this port speaks plain text"},
+	} {
+		for _, address := range []string{try.at.grpc, try.at.http} {
+			c := connectTo(t, address)
+			io.WriteString(c, try.bytes)
+			if said, ok := ends(c); !ok || !strings.HasPrefix(said, "HTTP/1.0 400 ") || !strings.Contains(said, try.want) {
+				t.Errorf("%s: got %q, ended %t", name, said, ok)
+			}
+		}
+	}
+}
+
 // A client of a secure cluster tells a server in plain text nothing, and says what is wrong.
 func TestPlainServersAreNotTrusted(t *testing.T) {
 	insecure := serve(t)

@@ -118,6 +118,7 @@ func (s *Server) serveHTTP(c Config) {
 		ReadHeaderTimeout: firstBytes,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeader,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, from{}, c.RemoteAddr())
