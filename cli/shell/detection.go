@@ -26,9 +26,6 @@ const (
 
 // testDetection stops a node and tells who notices, and when. Then it lets the node go on.
 func testDetection(ctx context.Context, s *shell, args []string) error {
-	if err := s.streams(); err != nil {
-		return err
-	}
 	word, way := "leader", pauseIt
 	if len(args) > 0 {
 		word = args[0]
@@ -47,27 +44,30 @@ func testDetection(ctx context.Context, s *shell, args []string) error {
 		return api.Failed("choose one that is up", "node %d is %s", n.GetId(), state(n))
 	}
 	t := newDetection(s, n.GetId(), r)
-	if t.supervisor == nil {
-		return t.watchOutside(ctx)
+	if t.supervisor() != nil {
+		return t.inside(ctx, way)
 	}
-	return t.inside(ctx, way)
+	if err := s.streams(); err != nil {
+		return err
+	}
+	return t.watchOutside(ctx)
 }
 
 // A detection is one such test going on.
 type detection struct {
-	s          *shell
-	supervisor cirandav1.SupervisorServiceClient
-	id         uint32             // of the node that stops
-	led        bool               // it was the leader
-	others     []uint32           // who should notice
-	zero       int64              // when it stopped, or else when that was first noticed; 0 while that is not known
-	early      []*cirandav1.Event // that came before the one of zero
-	noticed    map[uint32]bool
-	follow     map[uint32]uint32 // whom they follow since
+	s       *shell
+	status  *cirandav1.StatusResponse // before
+	id      uint32                    // of the node that stops
+	led     bool                      // it was the leader
+	others  []uint32                  // who should notice
+	zero    int64                     // when it stopped, or else when that was first noticed; 0 while that is not known
+	early   []*cirandav1.Event        // that came before the one of zero
+	noticed map[uint32]bool
+	follow  map[uint32]uint32 // whom they follow since
 }
 
 func newDetection(s *shell, id uint32, r *cirandav1.StatusResponse) *detection {
-	t := &detection{s: s, supervisor: s.to.supervisor(r), id: id, led: r.GetLeader() == id, noticed: map[uint32]bool{}, follow: map[uint32]uint32{}}
+	t := &detection{s: s, status: r, id: id, led: r.GetLeader() == id, noticed: map[uint32]bool{}, follow: map[uint32]uint32{}}
 	for _, n := range r.GetNodes() {
 		if n.GetId() != id && state(n) == "up" {
 			t.others = append(t.others, n.GetId())
@@ -75,6 +75,9 @@ func newDetection(s *shell, id uint32, r *cirandav1.StatusResponse) *detection {
 	}
 	return t
 }
+
+// supervisor is who can stop the node; nil if nobody here can.
+func (t *detection) supervisor() *Supervisor { return t.s.to.supervisor(t.status) }
 
 // inside stops the node by its supervisor, and undoes that in any case.
 func (t *detection) inside(ctx context.Context, way string) (err error) {
@@ -100,9 +103,9 @@ func (t *detection) inside(ctx context.Context, way string) (err error) {
 func (t *detection) stop(ctx context.Context, way string) (err error) {
 	name := number(t.id)
 	if way == killIt {
-		_, err = t.supervisor.Kill(ctx, &cirandav1.KillRequest{Nodes: name})
+		_, err = t.supervisor().Processes.Kill(ctx, &cirandav1.KillRequest{Nodes: name})
 	} else {
-		_, err = t.supervisor.Pause(ctx, &cirandav1.PauseRequest{Nodes: name})
+		_, err = t.supervisor().Processes.Pause(ctx, &cirandav1.PauseRequest{Nodes: name})
 	}
 	return err
 }
@@ -112,9 +115,9 @@ func (t *detection) undo(ctx context.Context, way string) (err error) {
 	defer cancel()
 	name := number(t.id)
 	if way == killIt {
-		_, err = t.supervisor.Restart(ctx, &cirandav1.RestartRequest{Nodes: name})
+		_, err = t.supervisor().Processes.Restart(ctx, &cirandav1.RestartRequest{Nodes: name})
 	} else {
-		_, err = t.supervisor.Resume(ctx, &cirandav1.ResumeRequest{Nodes: name})
+		_, err = t.supervisor().Processes.Resume(ctx, &cirandav1.ResumeRequest{Nodes: name})
 	}
 	if err != nil {
 		return err
@@ -135,8 +138,11 @@ func (t *detection) watchOutside(ctx context.Context) error {
 func (t *detection) observe(ctx context.Context, length time.Duration, stop func() error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, length, errEnough)
 	defer cancel()
-	atOnce := stop != nil
-	err := t.s.follow(ctx, stop, func(e *cirandav1.Event) bool {
+	atOnce, from := stop != nil, t.s.events
+	if t.supervisor() != nil { // only it sees a process end
+		from = func() cirandav1.EventServiceClient { return t.supervisor().Events }
+	}
+	err := t.s.follow(ctx, from, stop, func(e *cirandav1.Event) bool {
 		t.take(e, atOnce)
 		return !t.complete()
 	})

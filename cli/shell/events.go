@@ -73,28 +73,37 @@ func readStream(ctx context.Context, s *shell, r *cirandav1.WatchRequest, wanted
 	})
 }
 
-// follow hands on the events behind a cursor until take wants no more, ctx ends, or nothing answers any more. A stream
-// that breaks is taken up where it ended. Begun, if not nil, is called as soon as nothing will be missed.
-func (s *shell) follow(ctx context.Context, begun func() error, take func(*cirandav1.Event) (more bool)) error {
-	r := &cirandav1.WatchRequest{}
-	for {
-		again, err := s.followOnce(ctx, r, &begun, take)
+// follow hands on the events behind a cursor until take wants no more or ctx ends. A stream that breaks is taken up where
+// it ended, by what from gives then. Begun, if not nil, is called as soon as nothing will be missed.
+func (s *shell) follow(ctx context.Context, from func() cirandav1.EventServiceClient, begun func() error, take func(*cirandav1.Event) (more bool)) error {
+	r, told := &cirandav1.WatchRequest{}, false
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		before := r.GetCursor()
+		again, err := s.followOnce(ctx, from(), r, &begun, take)
 		if !again || ctx.Err() != nil {
 			return err
 		}
-		if _, err := s.status(ctx); err != nil { // it waits until somebody answers
+		if r.GetCursor() != before {
+			pause, told = firstPause, false // it went on for a while
+		}
+		if !told {
+			s.out.note("the stream of events broke off; taking it up again")
+			told = true
+		}
+		if err := sleep(ctx, pause); err != nil {
 			return err
 		}
-		if err := sleep(ctx, firstPause); err != nil {
-			return err
-		}
+		s.reconnect()
 	}
 }
 
-func (s *shell) followOnce(ctx context.Context, r *cirandav1.WatchRequest, begun *func() error, take func(*cirandav1.Event) bool) (again bool, err error) {
+// events are those of the connection that there is.
+func (s *shell) events() cirandav1.EventServiceClient { return s.to.Events }
+
+func (s *shell) followOnce(ctx context.Context, from cirandav1.EventServiceClient, r *cirandav1.WatchRequest, begun *func() error, take func(*cirandav1.Event) bool) (again bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := s.to.Events.Watch(ctx, r)
+	stream, err := from.Watch(ctx, r)
 	if err != nil {
 		return absent(err), err
 	}
@@ -136,7 +145,7 @@ func watch(ctx context.Context, s *shell, args []string) error {
 		defer cancel()
 	}
 	zero := int64(0)
-	err := s.follow(ctx, nil, func(e *cirandav1.Event) bool {
+	err := s.follow(ctx, s.events, nil, func(e *cirandav1.Event) bool {
 		if e.GetText() == "" {
 			return true
 		}

@@ -47,11 +47,12 @@ func newServer() *server {
 func (f *server) connect(via string) (*Connection, error) {
 	switch via {
 	case "grpc":
-		to := Over("the gateway", f, true, func() error { return nil })
-		to.Supervisor = cirandav1.NewSupervisorServiceClient(f)
+		to := Over("the gateway", f, func() error { return nil })
+		to.Events = cirandav1.NewEventServiceClient(f)
+		to.Supervisor = &Supervisor{cirandav1.NewSupervisorServiceClient(f), to.Events}
 		return to, nil
 	case "socket":
-		return Over("the gateway", f, false, func() error { return nil }), nil
+		return Over("the gateway", f, func() error { return nil }), nil
 	default:
 		return nil, api.Wrong("", "found %q; expected grpc or socket", via)
 	}

@@ -14,7 +14,7 @@ import (
 // How long servers are waited for.
 const (
 	patience     = 10 * time.Second // in all
-	tryTime      = 3 * time.Second  // one try: a server that stands still does not say so
+	tryTime      = 5 * time.Second  // one try: a server that stands still does not say so
 	firstPause   = 100 * time.Millisecond
 	longestPause = time.Second
 )

@@ -52,29 +52,32 @@ type Connection struct {
 	Bank    cirandav1.BankServiceClient
 	Echo    cirandav1.EchoServiceClient
 	// Supervisor acts on processes. Nil: whoever else is called does, if it says that it is a supervisor.
-	Supervisor cirandav1.SupervisorServiceClient
+	Supervisor *Supervisor
 	Close      func() error
 
-	itself cirandav1.SupervisorServiceClient // who is called, if it is a supervisor
+	itself *Supervisor // who is called, if it is one
 }
 
-// Over makes a connection of whatever carries calls. Streams says whether it carries streams too.
-func Over(name string, c grpc.ClientConnInterface, streams bool, end func() error) *Connection {
-	to := &Connection{Name: name, Cluster: cirandav1.NewClusterServiceClient(c), Bank: cirandav1.NewBankServiceClient(c),
-		Echo: cirandav1.NewEchoServiceClient(c), itself: cirandav1.NewSupervisorServiceClient(c), Close: end}
-	if streams {
-		to.Events = cirandav1.NewEventServiceClient(c)
-	}
-	return to
+// A Supervisor acts on processes, and sees their ends.
+type Supervisor struct {
+	Processes cirandav1.SupervisorServiceClient
+	Events    cirandav1.EventServiceClient
 }
 
-// Of makes a connection of a client, which it closes in the end.
-func Of(name string, c *api.Client) *Connection {
-	return &Connection{Name: name, Cluster: c.Cluster, Events: c.Events, Bank: c.Bank, Echo: c.Echo, itself: c.Supervisor, Close: c.Close}
+// Over makes a connection of whatever carries calls but no streams. End closes it.
+func Over(name string, c grpc.ClientConnInterface, end func() error) *Connection {
+	return &Connection{Name: name, Cluster: cirandav1.NewClusterServiceClient(c), Bank: cirandav1.NewBankServiceClient(c),
+		Echo: cirandav1.NewEchoServiceClient(c), Close: end}
+}
+
+// Of makes a connection of a client. End closes it.
+func Of(name string, c *api.Client, end func() error) *Connection {
+	return &Connection{Name: name, Cluster: c.Cluster, Events: c.Events, Bank: c.Bank, Echo: c.Echo, Close: end,
+		itself: &Supervisor{c.Supervisor, c.Events}}
 }
 
 // supervisor is who acts on processes; nil if nobody that is known does.
-func (c *Connection) supervisor(r *cirandav1.StatusResponse) cirandav1.SupervisorServiceClient {
+func (c *Connection) supervisor(r *cirandav1.StatusResponse) *Supervisor {
 	if c.Supervisor == nil && r.GetSupervisorPid() != 0 {
 		return c.itself
 	}
