@@ -71,10 +71,14 @@ func expected(f *pflag.Flag) string {
 	}
 }
 
-// behindFlags puts a word such as -5s behind all flags of a fault, where it is taken for what it is: an amount.
+// behindFlags puts a word such as -5s behind all flags of a fault or a transfer, where it is taken for what it is: an
+// amount.
 func behindFlags(root *cobra.Command, args []string) []string {
 	cmd, _, err := root.Find(args)
-	if err != nil || !cmd.HasParent() || cmd.Parent().Name() != "fault" || slices.Contains(args, "--") {
+	if err != nil || !cmd.HasParent() || slices.Contains(args, "--") {
+		return args
+	}
+	if cmd.Parent().Name() != "fault" && cmd.Name() != "transfer" {
 		return args
 	}
 	amount := func(word string) bool {

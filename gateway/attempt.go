@@ -85,21 +85,22 @@ const (
 type result struct {
 	answer   *cirandav1.TransferResponse
 	verdict  verdict // never spared if an attempt before was doubted
-	err      error   // of the last attempt that says something of the server; nil if it is done
+	err      error   // what a server said last, or else what went wrong; nil if it is done
 	attempts int
 }
 
 // insist makes attempts until one of them says for certain what became of the request, or ctx ends. Without attempts ctx
 // had ended before.
-func insist(ctx context.Context, call func(context.Context, ...grpc.CallOption) (*cirandav1.TransferResponse, error)) result {
+func insist(ctx context.Context, call func(context.Context, *attempt) (*cirandav1.TransferResponse, error)) result {
 	r := result{verdict: spared, err: ctx.Err()}
+	told := false // r.err is a server's own word
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, longestPause) {
 		var a attempt
-		answer, err := call(ctx, a.options()...)
+		answer, err := call(ctx, &a)
 		r.attempts++
 		v := a.judge(err)
-		if ctx.Err() == nil || v == done || r.err == nil { // else the error is only that of the end
-			r.err = err
+		if err == nil || a.answered() || !told && (ctx.Err() == nil || r.err == nil) { // else it is only that of the end
+			r.err, told = err, a.answered()
 		}
 		r.answer, r.verdict = answer, worse(r.verdict, v, err)
 		if v != spared && v != doubted {

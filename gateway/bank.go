@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
@@ -193,8 +192,8 @@ func (b *bankService) named(ctx context.Context, a *account, r *cirandav1.Transf
 
 // move asks the node until it says what has become of a transfer.
 func (b *bankService) move(ctx context.Context, a *account, r *cirandav1.TransferRequest) (*cirandav1.TransferResponse, error) {
-	got := insist(ctx, func(ctx context.Context, opts ...grpc.CallOption) (*cirandav1.TransferResponse, error) {
-		return a.moves.Bank.Transfer(ctx, r, opts...)
+	got := insist(ctx, func(ctx context.Context, at *attempt) (*cirandav1.TransferResponse, error) {
+		return a.moves.Bank.Transfer(ctx, r, at.options()...)
 	})
 	b.stats.Retries.Add(uint64(max(0, got.attempts-1)))
 	e := api.AsError(got.err)

@@ -26,15 +26,13 @@ type books struct {
 
 // each asks one gateway after the other until one answers.
 func (b *books) each(ask func(cirandav1.BankServiceClient) error) error {
-	var errs []error
+	var err error
 	for _, bank := range b.banks {
-		err := ask(bank)
-		if err == nil {
+		if err = ask(bank); err == nil {
 			return nil
 		}
-		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // read reads the balances, then each account.

@@ -55,6 +55,9 @@ type LoadResult struct {
 // transferTime is how long a client of a load insists before it makes another transfer.
 const transferTime = 10 * time.Second
 
+// openTime is how long a load tries to begin.
+const openTime = 3 * time.Second
+
 // Run moves small amounts between accounts until the time is over or ctx ends, waits until all has arrived, and checks:
 // the money is all there; each transfer that was acknowledged was applied, once; none besides was made, as far as nobody
 // else makes some. An error means that it did not begin.
@@ -93,11 +96,13 @@ func (l Load) Run(ctx context.Context) (*LoadResult, error) {
 
 // open reads the accounts as they are at first.
 func (l Load) open(ctx context.Context) (*books, error) {
-	ctx, cancel := context.WithTimeout(ctx, transferTime)
+	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
 	b := &books{banks: l.Banks}
-	if err := b.read(ctx); err != nil {
-		return nil, err
+	for err := b.read(ctx); err != nil; err = b.read(ctx) { // a node may end just now; then it is left out
+		if pause(ctx, 100*time.Millisecond); ctx.Err() != nil {
+			return nil, err
+		}
 	}
 	if len(b.accounts) < 2 {
 		return nil, errors.New("gateway: fewer than two accounts can be asked; expected two for money to move between")

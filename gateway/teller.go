@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	"ciranda.dev/api"
@@ -72,8 +71,8 @@ func (t *Teller) Transfer(ctx context.Context, from, to uint32, amount int64, wa
 
 // Again asks for a request that has an id already: one of a Failure with ErrUnknown, or one whose id the caller made.
 func (t *Teller) Again(ctx context.Context, r *cirandav1.TransferRequest) (*cirandav1.TransferResponse, error) {
-	got := insist(ctx, func(ctx context.Context, opts ...grpc.CallOption) (*cirandav1.TransferResponse, error) {
-		return t.ask(ctx, r, opts...)
+	got := insist(ctx, func(ctx context.Context, a *attempt) (*cirandav1.TransferResponse, error) {
+		return t.ask(ctx, r, a)
 	})
 	f := &Failure{Request: proto.CloneOf(r), Cause: api.AsError(got.err)}
 	if f.Cause == nil {
@@ -106,12 +105,13 @@ func (t *Teller) Settle(r *cirandav1.TransferRequest) {
 	}
 }
 
-// ask makes one attempt, at the server that answered last. If it does not answer the next one is the first choice.
-func (t *Teller) ask(ctx context.Context, r *cirandav1.TransferRequest, opts ...grpc.CallOption) (*cirandav1.TransferResponse, error) {
+// ask makes one attempt, at the server that answered last. One that cannot do it may be the only one that does not reach
+// the node; then the next one is the first choice.
+func (t *Teller) ask(ctx context.Context, r *cirandav1.TransferRequest, a *attempt) (*cirandav1.TransferResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTime)
 	defer cancel()
 	first := t.first.Load()
-	answer, err := t.banks[first%uint64(len(t.banks))].Transfer(ctx, r, opts...)
+	answer, err := t.banks[first%uint64(len(t.banks))].Transfer(ctx, r, a.options()...)
 	if e := api.AsError(err); err != nil && (e == nil || retried[e.Code]) {
 		t.first.CompareAndSwap(first, first+1)
 	}
