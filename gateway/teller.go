@@ -74,25 +74,22 @@ func (t *Teller) Again(ctx context.Context, r *cirandav1.TransferRequest) (*cira
 	got := insist(ctx, func(ctx context.Context, a *attempt) (*cirandav1.TransferResponse, error) {
 		return t.ask(ctx, r, a)
 	})
-	f := &Failure{Request: proto.CloneOf(r), Cause: api.AsError(got.err)}
+	if got.verdict == done {
+		t.Settle(r)
+		return got.answer, nil
+	}
+	f := &Failure{Kind: ErrUnknown, Request: proto.CloneOf(r), Cause: api.AsError(got.err)}
 	if f.Cause == nil {
 		f.Cause = &api.Error{Text: fmt.Sprint(got.err)}
 	}
 	switch got.verdict {
-	case done:
-		f = nil
 	case refused:
 		f.Kind = ErrRefused
 	case spared:
 		f.Kind = ErrUnavailable
-	default:
-		f.Kind = ErrUnknown
 	}
-	if f == nil || f.Kind != ErrUnknown {
+	if f.Kind != ErrUnknown {
 		t.Settle(r)
-	}
-	if f == nil {
-		return got.answer, nil
 	}
 	return nil, f
 }
