@@ -16,9 +16,9 @@ func newLogs() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "logs [NODES]",
 		Short:   "What the processes of a cluster have logged",
-		Long:    "Logs prints the last lines that the nodes and the supervisor of a cluster have logged, whether it is up or not.",
+		Long:    "Logs prints the last lines that the nodes, the gateways and the supervisor of a cluster have logged, whether it is up or not.",
 		Example: "  ciranda logs 3\n  ciranda logs --follow",
-		Args:    arguments(0, 1, "nodes such as 1,2, or none"),
+		Args:    arguments(0, 1, "nodes such as 1,2, gateway-1, or none"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if lines < 0 {
 				return mistake{fmt.Sprintf("found --lines %d; expected 0 or more", lines), ""}
@@ -31,7 +31,7 @@ func newLogs() *cobra.Command {
 				if wantsJSON(cmd) {
 					printJSON(cmd.OutOrStdout(), l)
 				} else {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s  %s\n", logOwner(l.Node), l.Line)
+					fmt.Fprintf(cmd.OutOrStdout(), "%s  %s\n", logOwner(l), l.Line)
 				}
 			})
 		},
@@ -42,9 +42,12 @@ func newLogs() *cobra.Command {
 	return cmd
 }
 
-func logOwner(id protocol.ID) string {
-	if id == protocol.None {
+func logOwner(l cluster.LogLine) string {
+	switch {
+	case l.Gateway != "":
+		return fmt.Sprintf("%-10s", l.Gateway)
+	case l.Node == protocol.None:
 		return "supervisor"
 	}
-	return fmt.Sprintf("node %-5d", id)
+	return fmt.Sprintf("node %-5d", l.Node)
 }

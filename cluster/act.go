@@ -291,10 +291,7 @@ func (s *Supervisor) lastWords(slot *slot, p *process) string {
 }
 
 func (s *Supervisor) logPath(slot *slot) string {
-	if slot.gateway != "" {
-		return filepath.Join(s.dir, logsDir, slot.gateway+".log")
-	}
-	return logPath(s.dir, slot.id)
+	return LogLine{Node: slot.id, Gateway: slot.gateway}.path(s.dir)
 }
 
 // patience is how long an act on several nodes may take in all.

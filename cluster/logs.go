@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,13 +63,22 @@ func tail(path string, n int) ([]string, error) {
 	return lines[max(0, len(lines)-n):], nil
 }
 
-// A LogLine is a line of the log of a node; of the supervisor, if Node is None.
+// A LogLine is a line of the log of a gateway if one is named, else of a node; of the supervisor, if Node is None too.
 type LogLine struct {
-	Node protocol.ID `json:"node"`
-	Line string      `json:"line"`
+	Node    protocol.ID `json:"node"`
+	Gateway string      `json:"gateway,omitempty"`
+	Line    string      `json:"line"`
 }
 
-// Logs gives the last lines of the logs of a cluster, running or not: of the nodes named by numbers in words, or of all
+// path is the file of the log that a line is of.
+func (l LogLine) path(dir string) string {
+	if l.Gateway != "" {
+		return filepath.Join(dir, logsDir, l.Gateway+".log")
+	}
+	return logPath(dir, l.Node)
+}
+
+// Logs gives the last lines of the logs of a cluster, running or not: of the nodes and gateways named in words, or of all
 // and of the supervisor if words is empty. With follow it goes on until ctx ends.
 func Logs(ctx context.Context, name, words string, lines int, follow bool, print func(LogLine)) error {
 	dir, err := Dir(name)
@@ -81,13 +91,13 @@ func Logs(ctx context.Context, name, words string, lines int, follow bool, print
 	} else if err != nil {
 		return err
 	}
-	ids, err := logged(words, shape.Nodes)
+	logs, err := logged(dir, words, shape.Nodes)
 	if err != nil {
 		return err
 	}
-	ends := make([]int64, len(ids))
-	for i, id := range ids {
-		if ends[i], err = printTail(dir, id, lines, print); err != nil {
+	ends := make([]int64, len(logs))
+	for i, l := range logs {
+		if ends[i], err = printTail(dir, l, lines, print); err != nil {
 			return err
 		}
 	}
@@ -97,49 +107,57 @@ func Logs(ctx context.Context, name, words string, lines int, follow bool, print
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		for i, id := range ids {
-			ends[i] = printSince(dir, id, ends[i], print)
+		for i, l := range logs {
+			ends[i] = printSince(dir, l, ends[i], print)
 		}
 	}
 	return nil
 }
 
-// logged gives the nodes whose logs are meant.
-func logged(words string, nodes int) ([]protocol.ID, error) {
-	var ids []protocol.ID
+// logged gives the logs that are meant, each as a line without text.
+func logged(dir, words string, nodes int) ([]LogLine, error) {
+	found, _ := filepath.Glob(filepath.Join(dir, logsDir, "gateway-*.log"))
+	var logs, gateways []LogLine
+	for _, path := range found {
+		gateways = append(gateways, LogLine{Gateway: strings.TrimSuffix(filepath.Base(path), ".log")})
+	}
 	if words == "" || words == "all" {
 		for id := range nodes + 1 {
-			ids = append(ids, protocol.ID(id))
+			logs = append(logs, LogLine{Node: protocol.ID(id)})
 		}
-		return ids, nil
+		return append(logs, gateways...), nil
 	}
 	for word := range strings.SplitSeq(words, ",") {
+		if i := slices.Index(gateways, LogLine{Gateway: word}); i >= 0 {
+			logs = append(logs, gateways[i])
+			continue
+		}
 		id, err := strconv.Atoi(word)
 		if err != nil || id < 1 || id > nodes {
-			return nil, mistake(fmt.Sprintf("the nodes are 1-%d", nodes), "unknown node %.40q", word)
+			return nil, mistake(fmt.Sprintf("the nodes are 1-%d; gateways go by names such as gateway-1", nodes), "unknown node %.40q", word)
 		}
-		ids = append(ids, protocol.ID(id))
+		logs = append(logs, LogLine{Node: protocol.ID(id)})
 	}
-	return ids, nil
+	return logs, nil
 }
 
-func printTail(dir string, id protocol.ID, n int, print func(LogLine)) (end int64, err error) {
-	info, err := os.Stat(logPath(dir, id))
+func printTail(dir string, of LogLine, n int, print func(LogLine)) (end int64, err error) {
+	info, err := os.Stat(of.path(dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	} else if err != nil {
 		return 0, err
 	}
-	lines, err := tail(logPath(dir, id), n)
-	for _, l := range lines {
-		print(LogLine{id, l})
+	lines, err := tail(of.path(dir), n)
+	for _, of.Line = range lines {
+		print(of)
 	}
 	return info.Size(), err
 }
 
 // printSince prints the whole lines that were added, and gives where they end.
-func printSince(dir string, id protocol.ID, since int64, print func(LogLine)) int64 {
-	f, err := os.Open(logPath(dir, id))
+func printSince(dir string, of LogLine, since int64, print func(LogLine)) int64 {
+	f, err := os.Open(of.path(dir))
 	if err != nil {
 		return 0 // none yet
 	}
@@ -155,6 +173,7 @@ func printSince(dir string, id protocol.ID, since int64, print func(LogLine)) in
 			return since
 		}
 		since += int64(len(line))
-		print(LogLine{id, strings.TrimSuffix(line, "\n")})
+		of.Line = strings.TrimSuffix(line, "\n")
+		print(of)
 	}
 }
