@@ -86,7 +86,7 @@ func gatewayRow(g *cirandav1.GatewayStatus) string {
 	case cirandav1.NodeState_NODE_STATE_PAUSED:
 		state, style = "paused", odd
 	}
-	return style.Render(fmt.Sprintf("  %-13s%-7s %-32s %18s", g.GetName(), state, "serves gRPC at "+g.GetGrpcAddress(), dash(g.GetPid())))
+	return style.Render(fmt.Sprintf("  %-13s%-7s %-32s %17s", g.GetName(), state, "serves gRPC at "+g.GetGrpcAddress(), dash(g.GetPid())))
 }
 
 func (m model) row(n *cirandav1.NodeStatus) string {
