@@ -95,8 +95,9 @@ func (t *detection) inside(ctx context.Context, way string) (err error) {
 		}
 	}()
 	return t.observe(ctx, noticeTime, func() error {
-		stopped = true // perhaps, even if there is an error
-		return t.stop(ctx, way)
+		err := t.stop(ctx, way)
+		stopped = err == nil || absent(err) || ctx.Err() != nil // perhaps, without an answer
+		return err
 	})
 }
 

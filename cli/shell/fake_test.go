@@ -34,6 +34,7 @@ type server struct {
 	begun     []string                     // elections
 	stopped   []string                     // what the supervisor was asked for
 	onStop    func()
+	refused   string // what it refuses
 	past      []*cirandav1.Event
 	live      chan *cirandav1.Event
 	faults    []string
@@ -109,6 +110,9 @@ func (f *server) answer(r any) (proto.Message, error) {
 }
 
 func (f *server) stop(what string) error {
+	if what == f.refused {
+		return status.Error(codes.PermissionDenied, "you may not")
+	}
 	f.stopped = append(f.stopped, what)
 	if f.onStop != nil {
 		f.onStop()

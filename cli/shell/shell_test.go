@@ -379,6 +379,9 @@ func TestDetection(t *testing.T) {
 		d.types("test-detection 1\r")
 		d.types("y\r")
 		d.types("\x03")
+		f.set(func() { f.refused = "pause 1" })
+		d.types("test-detection 1\r")
+		want(t, d.types("y\r"), "error: you may not")
 		if got := strings.Join(f.stopped, ", "); got != "pause 3, resume 3, kill 2, restart 2, pause 1, resume 1" {
 			t.Errorf("the supervisor was asked to %s", got)
 		}
