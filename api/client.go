@@ -24,7 +24,7 @@ type Client struct {
 	Bank       cirandav1.BankServiceClient
 	Echo       cirandav1.EchoServiceClient
 
-	connection *grpc.ClientConn
+	connection connection
 	insecure   bool
 }
 
@@ -58,6 +58,16 @@ func Dial(addresses string, a Access) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: %s: %w", addresses, err)
 	}
+	return newClient(c, a), nil
+}
+
+// A connection is what a client calls over.
+type connection interface {
+	grpc.ClientConnInterface
+	Close() error
+}
+
+func newClient(c connection, a Access) *Client {
 	return &Client{
 		Node:       cirandav1.NewNodeServiceClient(c),
 		Cluster:    cirandav1.NewClusterServiceClient(c),
@@ -67,7 +77,7 @@ func Dial(addresses string, a Access) (*Client, error) {
 		Echo:       cirandav1.NewEchoServiceClient(c),
 		connection: c,
 		insecure:   a.Insecure(),
-	}, nil
+	}
 }
 
 // Addresses reads "HOST:PORT,HOST:PORT".

@@ -85,6 +85,11 @@ func (g *guard) Accept() (net.Conn, error) {
 func (g *guard) accept() {
 	for {
 		nc, err := g.Listener.Accept()
+		if passes(err) {
+			g.log.Warn("no connection can be taken", "port", g.name, "error", err)
+			time.Sleep(untilPassed)
+			continue
+		}
 		if err != nil {
 			g.finish(err)
 			return
@@ -100,6 +105,15 @@ func (g *guard) accept() {
 		}
 		go g.look(c)
 	}
+}
+
+// untilPassed is how long a guard waits when it can take no connection.
+const untilPassed = 50 * time.Millisecond
+
+// passes says whether an error of a listener is one that passes by itself, such as that of too many open files.
+func passes(err error) bool {
+	var passing interface{ Temporary() bool }
+	return errors.As(err, &passing) && passing.Temporary()
 }
 
 // admit counts a connection, as a stranger. It gives the one that must go for it, and says whether there is room.

@@ -23,6 +23,8 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+
+	"ciranda.dev/api/socket"
 )
 
 // Limits of a request.
@@ -38,6 +40,7 @@ type Config struct {
 	Access   Access
 	GRPC     net.Listener // the gRPC port; nil: none
 	HTTP     net.Listener // the HTTP port; nil: none
+	Socket   net.Listener // the port for plain sockets; nil: none
 	Hosts    []string     // names beside those of the loopback interface by which the HTTP port may be called
 	Log      *slog.Logger // nil: nothing is logged
 	Ready    func() bool  // what /readyz answers; nil: always ready
@@ -46,10 +49,11 @@ type Config struct {
 	Metrics []prometheus.Collector
 }
 
-// A Server serves one process's services on both its ports.
+// A Server serves one process's services on all its ports.
 type Server struct {
 	grpc    *grpc.Server
 	http    *http.Server
+	socket  *socket.Server
 	health  *health.Server
 	refused atomic.Uint64
 	metrics *metrics
@@ -72,6 +76,9 @@ func New(c Config) *Server {
 	}
 	if c.HTTP != nil {
 		s.serveHTTP(c)
+	}
+	if c.Socket != nil {
+		s.serveSocket(c)
 	}
 	return s
 }
@@ -150,6 +157,9 @@ func (s *Server) Close(ctx context.Context) {
 	if s.grpc != nil {
 		s.health.Shutdown()
 		s.stopGRPC(ctx)
+	}
+	if s.socket != nil {
+		s.socket.Close(ctx)
 	}
 	s.done.Wait()
 }

@@ -2,8 +2,6 @@ package socket
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -34,8 +32,6 @@ type Options struct {
 	Interceptor grpc.UnaryServerInterceptor
 	// Refused is told of connections that end for what was sent; nil: nobody is.
 	Refused func(from net.Addr, why string)
-	// Log is told of a listener that fails for a while; nil: nobody is.
-	Log *slog.Logger
 }
 
 // A Server serves the unary methods of services that are registered as with a gRPC server.
@@ -65,9 +61,6 @@ type method struct {
 
 // NewServer makes a server without services.
 func NewServer(o Options) *Server {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
 	s := &Server{opts: o, calls: map[string]*method{}, slots: make(chan struct{}, maxCalls), arriving: newBudget(maxHeld),
 		leaving: newBudget(maxHeld), open: map[*conn]struct{}{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -83,11 +76,9 @@ func (s *Server) RegisterService(d *grpc.ServiceDesc, service any) {
 	}
 }
 
-// retryPause is how long a server waits when it can take no connections, for want of file descriptors perhaps.
-const retryPause = 50 * time.Millisecond
-
 // Serve serves the connections of a listener, which it takes over, until one of them is closed. It gives the listener's
-// error then, which wraps [net.ErrClosed] if all is in order. The listener limits how many connections there are.
+// error then, which wraps [net.ErrClosed] if all is in order. The listener limits how many connections there are, and
+// waits out errors that pass.
 func (s *Server) Serve(l net.Listener) error {
 	if !s.took(l) {
 		l.Close()
@@ -95,18 +86,13 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	for {
 		nc, err := l.Accept()
-		var again net.Error
-		switch {
-		case s.closing.Load() && err != nil, errors.Is(err, net.ErrClosed):
+		if err != nil && s.closing.Load() {
 			return net.ErrClosed
-		case errors.As(err, &again) && again.Temporary(): //nolint:staticcheck // what else says that it will pass?
-			s.opts.Log.Warn("no connection can be taken", "port", "socket", "error", err)
-			time.Sleep(retryPause)
-		case err != nil:
-			return err
-		default:
-			s.begin(nc)
 		}
+		if err != nil {
+			return err
+		}
+		s.begin(nc)
 	}
 }
 
