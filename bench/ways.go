@@ -12,6 +12,7 @@ import (
 
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
+	"ciranda.dev/api/socket"
 )
 
 // A way is one way of calling a server that gives back what it is sent.
@@ -30,11 +31,12 @@ type caller func(ctx context.Context, payload []byte) ([]byte, error)
 // ways are all ways that are compared. The first one is the floor.
 var ways = []way{
 	{"raw", serveRaw, dialRaw},
+	{"socket", serveSocket, dialSocket},
 	{"grpc", serveGRPC, dialGRPC},
 	{"net/rpc", serveNetRPC, dialNetRPC},
 }
 
-// listener puts TLS on a listener where there are credentials.
+// secured puts TLS on a listener where there are credentials.
 func secured(l net.Listener, a api.Access) net.Listener {
 	if a.Insecure() {
 		return l
@@ -150,8 +152,38 @@ func rawCaller(c net.Conn) caller {
 	}
 }
 
-// gRPC is measured as every process of a cluster serves it, with all that looks at a call before its service does.
-// All callers share a connection.
+// The plain socket, with a line of JSON a call, is measured as every process of a cluster serves it. It does the calls of
+// a connection one after the other, so each caller has a connection of its own.
+
+func serveSocket(l net.Listener, a api.Access) {
+	api.New(api.Config{Access: a, Socket: l}).Start()
+}
+
+func dialSocket(ctx context.Context, address string, a api.Access, callers int) ([]caller, error) {
+	var secure *tls.Config
+	if !a.Insecure() {
+		secure = a.Credentials.Client()
+	}
+	all := make([]caller, callers)
+	for i := range all {
+		c, err := socket.Dial([]string{address}, secure, string(a.Token))
+		if err != nil {
+			return nil, err
+		}
+		context.AfterFunc(ctx, func() { c.Close() })
+		all[i] = echoCaller(cirandav1.NewEchoServiceClient(c))
+	}
+	return all, nil
+}
+
+func echoCaller(c cirandav1.EchoServiceClient) caller {
+	return func(ctx context.Context, payload []byte) ([]byte, error) {
+		answer, err := c.Echo(ctx, &cirandav1.EchoRequest{Payload: payload})
+		return answer.GetPayload(), err
+	}
+}
+
+// gRPC is measured the same way, with all that looks at a call before its service does. All callers share a connection.
 
 func serveGRPC(l net.Listener, a api.Access) {
 	api.New(api.Config{Access: a, GRPC: l}).Start()
@@ -163,10 +195,7 @@ func dialGRPC(ctx context.Context, address string, a api.Access, callers int) ([
 		return nil, err
 	}
 	context.AfterFunc(ctx, func() { c.Close() })
-	return shared(callers, func(ctx context.Context, payload []byte) ([]byte, error) {
-		answer, err := c.Echo.Echo(ctx, &cirandav1.EchoRequest{Payload: payload})
-		return answer.GetPayload(), err
-	}), nil
+	return shared(callers, echoCaller(c.Echo)), nil
 }
 
 // shared is a caller that many may use at a time.
