@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 
@@ -23,6 +24,7 @@ type Client struct {
 	Supervisor cirandav1.SupervisorServiceClient
 	Bank       cirandav1.BankServiceClient
 	Echo       cirandav1.EchoServiceClient
+	Health     healthv1.HealthClient
 
 	connection connection
 	insecure   bool
@@ -75,6 +77,7 @@ func newClient(c connection, a Access) *Client {
 		Supervisor: cirandav1.NewSupervisorServiceClient(c),
 		Bank:       cirandav1.NewBankServiceClient(c),
 		Echo:       cirandav1.NewEchoServiceClient(c),
+		Health:     healthv1.NewHealthClient(c),
 		connection: c,
 		insecure:   a.Insecure(),
 	}

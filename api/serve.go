@@ -54,7 +54,7 @@ type Server struct {
 	grpc    *grpc.Server
 	http    *http.Server
 	socket  *socket.Server
-	health  *health.Server
+	health  healthServer
 	refused atomic.Uint64
 	metrics *metrics
 	begin   []func() // what Start does
@@ -91,7 +91,7 @@ func (s *Server) Start() {
 }
 
 func (s *Server) serveGRPC(c Config) {
-	s.health = health.NewServer()
+	s.health = healthServer{health.NewServer(), c.Ready}
 	s.grpc = grpc.NewServer(
 		grpc.UnaryInterceptor(c.Access.unary), grpc.StreamInterceptor(c.Access.stream),
 		grpc.MaxRecvMsgSize(maxRequest), grpc.MaxHeaderListSize(maxHeader), grpc.MaxConcurrentStreams(maxStreams),
@@ -103,6 +103,20 @@ func (s *Server) serveGRPC(c Config) {
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)
 	s.run("gRPC", func() error { return s.grpc.Serve(newGuard(c.GRPC, grpcPort, c.Access, c.Log, &s.refused)) })
+}
+
+// A healthServer says that the process serves as long as it is ready.
+type healthServer struct {
+	*health.Server
+	ready func() bool
+}
+
+// Check answers probes.
+func (h healthServer) Check(ctx context.Context, r *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
+	if h.ready != nil && !h.ready() {
+		return &healthv1.HealthCheckResponse{Status: healthv1.HealthCheckResponse_NOT_SERVING}, nil
+	}
+	return h.Server.Check(ctx, r)
 }
 
 // handleFunc registers a handler for the paths below one.
