@@ -148,6 +148,7 @@ type lasting struct {
 
 // Transfer implements cirandav1.BankServiceClient.
 func (l *lasting) Transfer(ctx context.Context, r *cirandav1.TransferRequest, o ...grpc.CallOption) (*cirandav1.TransferResponse, error) {
+	defer l.s.mindSilence()()
 	answer, err := l.s.to.Bank.Transfer(ctx, r, o...)
 	switch {
 	case err == nil || !absent(err):

@@ -25,6 +25,7 @@ import (
 type server struct {
 	mu        sync.Mutex
 	down      bool
+	still     bool // it does not answer, and does not fail either
 	loseNext  bool // the answer to the next transfer
 	leader    uint32
 	term      uint64
@@ -59,6 +60,12 @@ func (f *server) connect(via string) (*Connection, error) {
 	}
 }
 
+func (f *server) standsStill() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.still
+}
+
 func (f *server) set(change func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -66,7 +73,11 @@ func (f *server) set(change func()) {
 }
 
 // Invoke implements grpc.ClientConnInterface.
-func (f *server) Invoke(_ context.Context, method string, args, reply any, _ ...grpc.CallOption) error {
+func (f *server) Invoke(ctx context.Context, method string, args, reply any, _ ...grpc.CallOption) error {
+	if f.standsStill() {
+		<-ctx.Done()
+		return status.FromContextError(ctx.Err()).Err()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.down {

@@ -13,8 +13,9 @@ import (
 
 // How long servers are waited for.
 const (
-	patience     = 10 * time.Second // in all
-	tryTime      = 5 * time.Second  // one try: a server that stands still does not say so
+	patience     = 10 * time.Second        // in all
+	tryTime      = 5 * time.Second         // one try: a server that stands still does not say so
+	silence      = 1500 * time.Millisecond // until the user is told that there is some
 	firstPause   = 100 * time.Millisecond
 	longestPause = time.Second
 )
@@ -47,9 +48,16 @@ func read[R any](ctx context.Context, s *shell, call func(context.Context, *Conn
 
 // once makes one try of a call.
 func once[R any](ctx context.Context, s *shell, call func(context.Context, *Connection) (R, error)) (R, error) {
+	defer s.mindSilence()()
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
 	return call(ctx, s.to)
+}
+
+// mindSilence says after a while that nothing has been heard of a server, unless it is stopped before.
+func (s *shell) mindSilence() (stop func() bool) {
+	name := s.to.Name
+	return time.AfterFunc(silence, func() { s.out.note("waiting for %s", name) }).Stop
 }
 
 // absent says whether an error is that of a server that is not there.

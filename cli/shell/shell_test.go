@@ -262,6 +262,13 @@ func TestLostServer(t *testing.T) {
 		want(t, d.seen(), "error: nothing answers at the gateway", "test> ")
 		d.types("status\r")
 		want(t, d.types("\x03"), "given up")
+		f.set(func() { f.down, f.still = false, true })
+		d.types("status\r")
+		time.Sleep(2 * time.Second)
+		want(t, d.seen(), "waiting for the gateway")
+		f.set(func() { f.still = false })
+		time.Sleep(5 * time.Second)
+		want(t, d.seen(), "node 3 leads in term 4.3")
 		if err := d.leave(); err != nil {
 			t.Errorf("Run returned %v", err)
 		}
