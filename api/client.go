@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 
@@ -33,6 +34,13 @@ type Client struct {
 // Insecure says whether the client speaks plain text.
 func (c *Client) Insecure() bool { return c.insecure }
 
+// A connection on which a call waits and nothing comes is probed, so that one to a machine that vanished without a word
+// is given up, and made anew or to the next address.
+const (
+	silence = 10 * time.Second // before a probe; servers allow no less than half of it
+	probing = 5 * time.Second  // until the connection is given up
+)
+
 // Dial makes a client of the gRPC ports at one or more addresses, HOST:PORT,…: of the first that answers, and when that
 // is lost, of the next. It connects at the first call, and again when it must. With credentials it speaks only to nodes
 // and gateways of the same cluster; with a token it shows that to whoever answers.
@@ -53,6 +61,7 @@ func Dial(addresses string, a Access) (*Client, error) {
 	c, err := grpc.NewClient(r.Scheme()+":///", append(a.dialOptions(), grpc.WithResolvers(r),
 		grpc.WithAuthority(servers[0]),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)), grpc.WithDisableServiceConfig(),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: silence, Timeout: probing}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
 			MinConnectTimeout: time.Second,

@@ -97,6 +97,7 @@ func (s *Server) serveGRPC(c Config) {
 		grpc.MaxRecvMsgSize(maxRequest), grpc.MaxHeaderListSize(maxHeader), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(firstBytes),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 10 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: silence / 2}),
 		grpc.WaitForHandlers(true), grpc.StatsHandler(grpcMetrics{s.metrics}),
 	)
 	c.Services.registerGRPC(s.grpc)
