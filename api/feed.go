@@ -3,36 +3,79 @@ package api
 import (
 	"context"
 	"crypto/rand"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
 )
 
 // A Feed keeps the last events of a stream, so that readers can come late and come again. It never waits for a reader.
+// Events of the many and of the few kinds are kept apart: however much money moves, the last elections are still there.
 type Feed[T any] struct {
-	mu    sync.Mutex
-	life  string        // names this feed: cursors of another one are none of its own
-	ring  []T           // event p is at (p-1) mod len
-	next  uint64        // the position of the next event, from 1
-	moved chan struct{} // closed at the next event
-	ended bool          // nothing will follow
+	mu        sync.Mutex
+	life      string // names this feed: cursors of another one are none of its own
+	few, many ring[T]
+	next      uint64        // the position of the next event, from 1
+	moved     chan struct{} // closed at the next event
+	ended     bool          // nothing will follow
 }
 
-// NewFeed makes a feed that keeps the last size events.
+// Many says whether events of a kind come in such numbers that they must not push out the others.
+func Many(kind string) bool {
+	return strings.HasPrefix(kind, "bank.") || strings.HasPrefix(kind, "link.")
+}
+
+// NewFeed makes a feed that keeps the last size events of the many kinds, and as many of the others.
 func NewFeed[T any](size int) *Feed[T] {
-	return &Feed[T]{life: rand.Text()[:8], ring: make([]T, size), next: 1, moved: make(chan struct{})}
+	f := &Feed[T]{life: rand.Text()[:8], next: 1, moved: make(chan struct{})}
+	f.few.size, f.many.size = size, size
+	return f
 }
 
-// Append adds the event that make gives for its position.
-func (f *Feed[T]) Append(make func(position uint64) T) {
+// Append adds the event, of the many kinds or not, that make gives for its position.
+func (f *Feed[T]) Append(many bool, make func(position uint64) T) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.ended {
 		return
 	}
-	f.ring[(f.next-1)%uint64(len(f.ring))] = make(f.next)
+	to := &f.few
+	if many {
+		to = &f.many
+	}
+	to.push(placed[T]{f.next, make(f.next)})
 	f.next++
 	f.wake()
+}
+
+// A ring keeps the last events of its kinds.
+type ring[T any] struct {
+	size   int
+	events []placed[T] // the n-th is at n mod size
+	count  int         // of all that came
+}
+
+type placed[T any] struct {
+	at    uint64
+	event T
+}
+
+func (r *ring[T]) push(p placed[T]) {
+	if len(r.events) < r.size {
+		r.events = append(r.events, p)
+	} else {
+		r.events[r.count%r.size] = p
+	}
+	r.count++
+}
+
+// get is the n-th event that came, from 0. It is one of those that are kept.
+func (r *ring[T]) get(n int) *placed[T] { return &r.events[n%r.size] }
+
+// from is which event is the first that is kept at a position or behind it.
+func (r *ring[T]) from(at uint64) int {
+	oldest := r.count - len(r.events)
+	return oldest + sort.Search(len(r.events), func(i int) bool { return r.get(oldest+i).at >= at })
 }
 
 // Close says that nothing follows: readers end when they have read what there is.
@@ -51,10 +94,13 @@ func (f *Feed[T]) wake() {
 
 // first is the position of the oldest event that is kept. It is called with the lock held.
 func (f *Feed[T]) first() uint64 {
-	if n := uint64(len(f.ring)); f.next > n {
-		return f.next - n
+	first := f.next
+	for _, r := range []*ring[T]{&f.few, &f.many} {
+		if len(r.events) > 0 {
+			first = min(first, r.get(r.count-len(r.events)).at)
+		}
 	}
-	return 1
+	return first
 }
 
 // FromStart is the cursor of the oldest event that is kept.
@@ -64,8 +110,9 @@ const FromStart = "start"
 const batch = 256
 
 // Read gives the events behind a cursor to send, in batches and each with the cursor behind it, until ctx ends or send
-// fails or the feed is closed; if atHand, only until there are no more. The first batch comes at once and may be empty. lost counts events
-// before the batch that were not kept; those of a former feed cannot be counted, and all of this one are given.
+// fails or the feed is closed; if atHand, only until there are no more. The first batch comes at once and may be empty.
+// lost counts events before the batch that were not kept; those of a former feed cannot be counted, and all of this one
+// are given.
 func (f *Feed[T]) Read(ctx context.Context, cursor string, atHand bool,
 	send func(position uint64, events []T, cursor string, lost uint64) error) error {
 	at, err := f.parse(cursor)
@@ -92,15 +139,39 @@ func (f *Feed[T]) Read(ctx context.Context, cursor string, atHand bool,
 	}
 }
 
-// take copies up to a batch of events from a position on.
+// take copies up to a batch of events from a position on, without a gap between them.
 func (f *Feed[T]) take(at uint64) (events []T, from, lost uint64, moved <-chan struct{}, ended bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	from = max(at, f.first())
-	for p := from; p < f.next && len(events) < batch; p++ {
-		events = append(events, f.ring[(p-1)%uint64(len(f.ring))])
+	few, many := f.few.from(at), f.many.from(at)
+	from = f.next
+	for len(events) < batch {
+		p := oldest(&f.few, few, &f.many, many)
+		if p == nil || len(events) > 0 && p.at != from+uint64(len(events)) {
+			break
+		}
+		if len(events) == 0 {
+			from = p.at
+		}
+		if events = append(events, p.event); few < f.few.count && f.few.get(few) == p {
+			few++
+		} else {
+			many++
+		}
 	}
 	return events, from, from - at, f.moved, f.ended
+}
+
+// oldest is the older one of the n-th event of a ring and the m-th of another; nil if there is neither.
+func oldest[T any](a *ring[T], n int, b *ring[T], m int) *placed[T] {
+	switch {
+	case n == a.count && m == b.count:
+		return nil
+	case m == b.count || n < a.count && a.get(n).at < b.get(m).at:
+		return a.get(n)
+	default:
+		return b.get(m)
+	}
 }
 
 func (f *Feed[T]) cursor(position uint64) string {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	cirandav1 "ciranda.dev/api/ciranda/v1"
@@ -10,7 +11,7 @@ import (
 
 func appendEvents(f *Feed[*cirandav1.Event], n int) {
 	for range n {
-		f.Append(func(p uint64) *cirandav1.Event { return &cirandav1.Event{Position: p} })
+		f.Append(false, func(p uint64) *cirandav1.Event { return &cirandav1.Event{Position: p} })
 	}
 }
 
@@ -86,9 +87,9 @@ func TestFeedReaderEndsWithTheFeed(t *testing.T) {
 	var got []int
 	err := f.Read(t.Context(), "", false, func(_ uint64, events []int, _ string, _ uint64) error {
 		if got = append(got, events...); len(got) == 0 {
-			f.Append(func(uint64) int { return 7 })
+			f.Append(false, func(uint64) int { return 7 })
 			f.Close()
-			f.Append(func(uint64) int { return 8 }) // too late
+			f.Append(false, func(uint64) int { return 8 }) // too late
 		}
 		return nil
 	})
@@ -102,7 +103,7 @@ func FuzzCursor(f *testing.F) {
 		f.Add(seed)
 	}
 	feed := NewFeed[int](2)
-	feed.Append(func(uint64) int { return 0 })
+	feed.Append(false, func(uint64) int { return 0 })
 	f.Fuzz(func(t *testing.T, cursor string) {
 		at, err := feed.parse(cursor)
 		if err == nil && at == 0 {
@@ -119,5 +120,33 @@ func TestReached(t *testing.T) {
 		if got := Reached(c.cursor, c.goal); got != c.want {
 			t.Errorf("%q of %q: got %v", c.cursor, c.goal, got)
 		}
+	}
+}
+
+// However many events of the many kinds come, the last of the others are still there, each at its place.
+func TestFeedKeepsTheFew(t *testing.T) {
+	f := NewFeed[*cirandav1.Event](3)
+	few := func() { appendEvents(f, 1) }
+	many := func(n int) {
+		for range n {
+			f.Append(true, func(p uint64) *cirandav1.Event { return &cirandav1.Event{Position: p} })
+		}
+	}
+	few()
+	many(2)
+	few()
+	_, cursor, _ := read(t, f, FromStart)
+	many(100) // 5 to 104
+	few()
+	many(1)
+	got, end, lost := read(t, f, FromStart)
+	if want := []uint64{1, 4, 103, 104, 105, 106}; !slices.Equal(got, want) || lost != 100 {
+		t.Errorf("from the start: got %v with %d lost, want %v", got, lost, want)
+	}
+	if got, _, lost := read(t, f, cursor); !slices.Equal(got, []uint64{103, 104, 105, 106}) || lost != 98 {
+		t.Errorf("behind the fourth: got %v with %d lost", got, lost)
+	}
+	if got, _, lost := read(t, f, end); len(got) > 0 || lost > 0 {
+		t.Errorf("at the end: got %v with %d lost", got, lost)
 	}
 }

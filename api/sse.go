@@ -58,11 +58,11 @@ func serveEvents(c Cluster) http.HandlerFunc {
 func sseRequest(r *http.Request) (*cirandav1.WatchRequest, error) {
 	query := r.URL.Query()
 	for name := range query {
-		if name != "cursor" && name != "at_hand" {
-			return nil, Wrong(name, "found the parameter %.40q; expected cursor or at_hand", name)
+		if name != "cursor" && name != "at_hand" && name != "without" {
+			return nil, Wrong(name, "found the parameter %.40q; expected cursor, at_hand or without", name)
 		}
 	}
-	request := &cirandav1.WatchRequest{Cursor: query.Get("cursor")}
+	request := &cirandav1.WatchRequest{Cursor: query.Get("cursor"), Without: query["without"]}
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		request.Cursor = last
 	}

@@ -49,7 +49,7 @@ func nextSSE(t *testing.T, from *bufio.Reader) map[string]string {
 
 func (s served) happen(kinds ...string) {
 	for _, kind := range kinds {
-		s.feed.Append(func(position uint64) *cirandav1.Event {
+		s.feed.Append(false, func(position uint64) *cirandav1.Event {
 			return &cirandav1.Event{Position: position, Node: 3, Kind: kind, Text: "said\nso", Json: `{"kind":"x"}`}
 		})
 	}

@@ -22,7 +22,7 @@ func newWatch() *cobra.Command {
 		Short: "The stream of events",
 		Long: "Watch prints what happens as it happens: in words, or with -o json one event of the trace a line.\n" +
 			"It ends with the cluster.",
-		Example: "  ciranda watch\n  ciranda watch --from start --at-hand -o json",
+		Example: "  ciranda watch\n  ciranda watch --without bank.\n  ciranda watch --from start --at-hand -o json",
 		Args:    arguments(0, 0, "none"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p := printer{out: cmd.OutOrStdout(), notes: cmd.ErrOrStderr(), json: wantsJSON(cmd)}
@@ -31,6 +31,7 @@ func newWatch() *cobra.Command {
 	}
 	t.flags(cmd)
 	cmd.Flags().StringVar(&r.Cursor, "from", "", "where to begin: \"start\" is the oldest event that is kept; else at the next one")
+	cmd.Flags().StringSliceVar(&r.Without, "without", nil, "leave out the kinds of events that begin so, such as bank.")
 	cmd.Flags().BoolVar(&r.AtHand, "at-hand", false, "print what has happened and end")
 	return cmd
 }

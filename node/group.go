@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -399,7 +400,7 @@ func (g *Group) Note(e trace.Event) {
 }
 
 func (g *Group) append(e *cirandav1.Event) {
-	g.feed.Append(func(position uint64) *cirandav1.Event {
+	g.feed.Append(api.Many(e.GetKind()), func(position uint64) *cirandav1.Event {
 		e.Position = position
 		return e
 	})
@@ -414,7 +415,22 @@ func (g *Group) Watch(ctx context.Context, r *cirandav1.WatchRequest, send func(
 		_ = g.Gather(inTime) // who does not answer is left out
 		cancel()
 	}
+	first := true
 	return g.feed.Read(ctx, r.GetCursor(), r.GetAtHand(), func(_ uint64, events []*cirandav1.Event, cursor string, lost uint64) error {
+		if events = without(events, r.GetWithout()); len(events) == 0 && lost == 0 && !first {
+			return ctx.Err()
+		}
+		first = false
 		return send(&cirandav1.WatchResponse{Events: events, Cursor: cursor, Lost: lost})
+	})
+}
+
+// without leaves out the events whose kinds begin in one of some ways.
+func without(events []*cirandav1.Event, beginnings []string) []*cirandav1.Event {
+	if len(beginnings) == 0 {
+		return events
+	}
+	return slices.DeleteFunc(events, func(e *cirandav1.Event) bool {
+		return slices.ContainsFunc(beginnings, func(b string) bool { return strings.HasPrefix(e.GetKind(), b) })
 	})
 }

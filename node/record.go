@@ -75,7 +75,7 @@ func (n *Node) openRecorder() (*recorder, error) {
 func (r *recorder) Record(e *trace.Event) {
 	r.tally.add(e.Name())
 	entry := told{*e, sentence(r.teller, e)}
-	r.feed.Append(func(uint64) told { return entry })
+	r.feed.Append(api.Many(e.Name()), func(uint64) told { return entry })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.file == nil {

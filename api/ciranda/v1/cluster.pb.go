@@ -1104,7 +1104,9 @@ type WatchRequest struct {
 	// The last cursor received. Empty: from the next event on. "start": from the oldest event kept.
 	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// Ends the stream once the events at hand are sent, in place of waiting for more.
-	AtHand        bool `protobuf:"varint,2,opt,name=at_hand,json=atHand,proto3" json:"at_hand,omitempty"`
+	AtHand bool `protobuf:"varint,2,opt,name=at_hand,json=atHand,proto3" json:"at_hand,omitempty"`
+	// Leaves out the events whose kinds begin so, such as "bank.".
+	Without       []string `protobuf:"bytes,3,rep,name=without,proto3" json:"without,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1151,6 +1153,13 @@ func (x *WatchRequest) GetAtHand() bool {
 		return x.AtHand
 	}
 	return false
+}
+
+func (x *WatchRequest) GetWithout() []string {
+	if x != nil {
+		return x.Without
+	}
+	return nil
 }
 
 // WatchResponse is a batch of events. The first one comes at once and may be empty: from then on nothing is missed.
@@ -1889,10 +1898,11 @@ const file_ciranda_v1_cluster_proto_rawDesc = "" +
 	"\x04text\x18\x01 \x01(\tR\x04text\"\r\n" +
 	"\vHealRequest\"$\n" +
 	"\fHealResponse\x12\x14\n" +
-	"\x05ended\x18\x01 \x03(\tR\x05ended\"?\n" +
+	"\x05ended\x18\x01 \x03(\tR\x05ended\"Y\n" +
 	"\fWatchRequest\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x17\n" +
-	"\aat_hand\x18\x02 \x01(\bR\x06atHand\"f\n" +
+	"\aat_hand\x18\x02 \x01(\bR\x06atHand\x12\x18\n" +
+	"\awithout\x18\x03 \x03(\tR\awithout\"f\n" +
 	"\rWatchResponse\x12)\n" +
 	"\x06events\x18\x01 \x03(\v2\x11.ciranda.v1.EventR\x06events\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x12\n" +
