@@ -39,6 +39,7 @@ func newGateway() *cobra.Command {
 	flags.StringVar(&f.nodes, "nodes", "", "the gRPC ports of all nodes, NUMBER=HOST:PORT,…")
 	flags.StringVar(&f.config.GRPC, "grpc", "", "where to serve gRPC, HOST:PORT (default: nowhere)")
 	flags.StringVar(&f.config.HTTP, "http", "", "where to serve HTTP, HOST:PORT (default: nowhere)")
+	flags.StringVar(&f.config.Socket, "socket", "", "where to serve plain sockets, HOST:PORT (default: nowhere)")
 	flags.StringSliceVar(&f.config.Hosts, "http-host", nil, "names by which the HTTP port may be called, beside localhost")
 	flags.BoolVar(&f.untilInputEnds, "until-stdin-ends", false, "end when standard input does")
 	f.access.flags(cmd)
@@ -78,7 +79,7 @@ func (f *gatewayFlags) fill(cmd *cobra.Command) (err error) {
 	switch {
 	case f.nodes == "":
 		return mistake{"--nodes is missing", "for example:" + firstLine(cmd.Example)}
-	case c.GRPC == "" && c.HTTP == "":
+	case c.GRPC == "" && c.HTTP == "" && c.Socket == "":
 		return mistake{"a gateway that serves nothing is of no use", "--grpc says where to serve"}
 	}
 	if c.Nodes, err = node.ParsePeers(f.nodes); err != nil {
@@ -91,7 +92,7 @@ func (f *gatewayFlags) fill(cmd *cobra.Command) (err error) {
 		return err
 	}
 	c.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-	warnOpen(c.Log.Warn, c.Access, c.GRPC, c.HTTP)
+	warnOpen(c.Log.Warn, c.Access, c.GRPC, c.HTTP, c.Socket)
 	if own := c.Access.Credentials; own != nil {
 		own.LogTo(c.Log)
 		c.Name = cmp.Or(c.Name, own.Identity().Name)

@@ -45,6 +45,7 @@ func newNode() *cobra.Command {
 	flags.StringVar(&f.config.Listen, "listen", "", "where to listen for other nodes (default: its address among the peers)")
 	flags.StringVar(&f.config.GRPC, "grpc", "", "where to serve gRPC, HOST:PORT (default: nowhere)")
 	flags.StringVar(&f.config.HTTP, "http", "", "where to serve HTTP, HOST:PORT (default: nowhere)")
+	flags.StringVar(&f.config.Socket, "socket", "", "where to serve plain sockets, HOST:PORT (default: nowhere)")
 	flags.StringSliceVar(&f.config.Hosts, "http-host", nil, "names by which the HTTP port may be called, beside localhost")
 	flags.StringVar(&f.level, "level", "protocol", "how much is recorded: protocol or full")
 	flags.BoolVar(&f.config.Forget, "forget", false, "begin as if the disk were empty")
@@ -110,7 +111,7 @@ func (f *nodeFlags) fill(cmd *cobra.Command) (err error) {
 		return mistake{fmt.Sprintf("found the level %q; expected protocol or full", f.level), ""}
 	}
 	c.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-	warnOpen(c.Log.Warn, c.Access, cmp.Or(c.Listen, c.Peers[c.ID]), c.GRPC, c.HTTP)
+	warnOpen(c.Log.Warn, c.Access, cmp.Or(c.Listen, c.Peers[c.ID]), c.GRPC, c.HTTP, c.Socket)
 	if c.Access.Credentials != nil {
 		c.Access.Credentials.LogTo(c.Log)
 	}

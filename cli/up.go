@@ -57,6 +57,7 @@ func (f *upFlags) flags(cmd *cobra.Command) {
 	flags.StringVar(&f.config.Name, "name", cluster.DefaultName, "the cluster's name")
 	flags.IntVar(&f.config.Shape.Nodes, "nodes", 0, fmt.Sprintf("how many nodes, 2 to %d (default 5)", cluster.MaxNodes))
 	flags.IntVar(&f.config.Gateways, "gateways", 1, fmt.Sprintf("how many gateways beside them, 0 to %d", cluster.MaxGateways))
+	flags.BoolVar(&f.config.Sockets, "socket", false, "give each node and gateway a port for plain sockets")
 	flags.IntVar(&f.config.Shape.Port, "port", 0, "the first of its ports (default: some that are free)")
 	flags.BoolVar(&f.config.Fresh, "fresh", false, "forget what the nodes of that name have stored")
 	flags.StringVar(&f.config.Level, "level", "", "how much the nodes record: protocol or full (default protocol)")
@@ -199,6 +200,9 @@ func (f *upFlags) arguments() []string {
 		"--election", c.Shape.Election, "--detector", c.Shape.Detector, "--profile", c.Shape.Profile, "--transport", c.Shape.Transport, "--app", c.Shape.App, "--level", c.Level}
 	if c.Shape.Insecure {
 		args = append(args, "--insecure")
+	}
+	if c.Sockets {
+		args = append(args, "--socket")
 	}
 	if c.Fresh {
 		args = append(args, "--fresh")

@@ -111,7 +111,8 @@ func (s *Supervisor) arguments(id protocol.ID, forget bool) []string {
 		"--peers", strings.Join(peers, ","), "--grpc", s.address(id, grpcPort), "--http", s.address(id, httpPort),
 		"--dir", filepath.Join(s.dir, nodesDir, id.String()),
 		"--election", s.shape.Election, "--detector", s.shape.Detector, "--profile", s.shape.Profile, "--app", s.shape.App}
-	args = append(append(args, "--transport", s.shape.Transport), s.shows(id.String())...)
+	args = append(append(args, "--transport", s.shape.Transport), s.serves(id)...)
+	args = append(args, s.shows(id.String())...)
 	if s.cfg.Level != "" {
 		args = append(args, "--level", s.cfg.Level)
 	}
@@ -119,6 +120,22 @@ func (s *Supervisor) arguments(id protocol.ID, forget bool) []string {
 		args = append(args, "--forget")
 	}
 	return args
+}
+
+// serves are the arguments for what a process serves beside the usual.
+func (s *Supervisor) serves(id protocol.ID) []string {
+	if a := s.socket(id); a != "" {
+		return []string{"--socket", a}
+	}
+	return nil
+}
+
+// socket is a process's port for plain sockets; empty if it has none.
+func (s *Supervisor) socket(id protocol.ID) string {
+	if !s.cfg.Sockets {
+		return ""
+	}
+	return s.address(id, socketPort)
 }
 
 // share gives each node its share of the machine's cores, unless the user says otherwise. With all cores to each, the

@@ -37,7 +37,9 @@ type Config struct {
 	Level string // how much nodes record: protocol or full; empty means protocol
 	// Gateways is how many gateways there are beside the nodes, 0 to MaxGateways; as it is asked for each time.
 	Gateways int
-	Log      *slog.Logger
+	// Sockets gives each node and gateway a port for plain sockets; as it is asked for each time.
+	Sockets bool
+	Log     *slog.Logger
 }
 
 // How long things may take.
@@ -288,6 +290,7 @@ func (s *Supervisor) member(slot *slot) node.Member {
 	known := &cirandav1.NodeStatus{
 		Id: uint32(slot.id), State: slot.state, Incarnation: uint32(slot.life), Problem: slot.problem,
 		PeerAddress: s.address(slot.id, peerPort), GrpcAddress: s.address(slot.id, grpcPort), HttpAddress: s.address(slot.id, httpPort),
+		SocketAddress: s.socket(slot.id),
 	}
 	if slot.process != nil {
 		known.Pid = uint32(slot.process.pid())

@@ -60,7 +60,7 @@ func (s *Supervisor) gatewayArguments(slot *slot) []string {
 	}
 	args := []string{"gateway", "--until-stdin-ends", "--cluster", s.cfg.Name, "--name", slot.gateway,
 		"--nodes", strings.Join(nodes, ","), "--grpc", s.address(slot.id, grpcPort), "--http", s.address(slot.id, httpPort)}
-	return append(args, s.shows(slot.gateway)...)
+	return append(append(args, s.serves(slot.id)...), s.shows(slot.gateway)...)
 }
 
 // awaitGateway waits until a new gateway answers; it need not reach a node yet.
@@ -76,7 +76,7 @@ func (s *Supervisor) gatewayStatus() []*cirandav1.GatewayStatus {
 	var all []*cirandav1.GatewayStatus
 	for _, g := range s.gateways {
 		known := &cirandav1.GatewayStatus{Name: g.gateway, State: g.state, Problem: g.problem,
-			GrpcAddress: s.address(g.id, grpcPort), HttpAddress: s.address(g.id, httpPort)}
+			GrpcAddress: s.address(g.id, grpcPort), HttpAddress: s.address(g.id, httpPort), SocketAddress: s.socket(g.id)}
 		if g.process != nil {
 			known.Pid = uint32(g.process.pid())
 		}
@@ -90,12 +90,14 @@ type GatewayEndpoint struct {
 	Name string `json:"name"`
 	GRPC string `json:"grpc"`
 	HTTP string `json:"http"`
+	// Socket is its port for plain sockets; empty if it has none.
+	Socket string `json:"socket,omitempty"`
 }
 
 func (s *Supervisor) gatewayEndpoints() []GatewayEndpoint {
 	all := []GatewayEndpoint{}
 	for _, g := range s.gateways {
-		all = append(all, GatewayEndpoint{g.gateway, s.address(g.id, grpcPort), s.address(g.id, httpPort)})
+		all = append(all, GatewayEndpoint{g.gateway, s.address(g.id, grpcPort), s.address(g.id, httpPort), s.socket(g.id)})
 	}
 	return all
 }
@@ -105,6 +107,17 @@ func (e Endpoint) GatewayAddresses() string {
 	var all []string
 	for _, g := range e.Gateways {
 		all = append(all, g.GRPC)
+	}
+	return strings.Join(all, ",")
+}
+
+// SocketAddresses are the ports for plain sockets of the cluster's gateways, HOST:PORT,…; empty if it has none.
+func (e Endpoint) SocketAddresses() string {
+	var all []string
+	for _, g := range e.Gateways {
+		if g.Socket != "" {
+			all = append(all, g.Socket)
+		}
 	}
 	return strings.Join(all, ",")
 }

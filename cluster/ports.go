@@ -22,6 +22,7 @@ const (
 	peerPort = iota
 	grpcPort
 	httpPort
+	socketPort
 )
 
 // span is how many ports a cluster of n nodes and gateways extends over.
@@ -36,7 +37,7 @@ func address(first int, id protocol.ID, which int) string {
 // busy gives a port of a cluster that is in use, or 0.
 func busy(first, nodes int) int {
 	for id := range nodes + 1 {
-		for which := range httpPort + 1 {
+		for which := range socketPort + 1 {
 			l, err := net.Listen("tcp", address(first, protocol.ID(id), which))
 			if err != nil {
 				return first + id*perNode + which

@@ -30,6 +30,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 	"ciranda.dev/node"
@@ -45,6 +47,7 @@ type Config struct {
 	Access  api.Access             // what the gateway shows to nodes and demands of clients
 	GRPC    string                 // where to serve gRPC; empty: not at all
 	HTTP    string                 // where to serve HTTP; empty: not at all
+	Socket  string                 // where to serve plain sockets; empty: not at all
 	Hosts   []string               // names, beside those of the loopback interface, by which the HTTP port may be called
 	Log     *slog.Logger
 }
@@ -72,7 +75,7 @@ func Open(c Config) (*Gateway, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	ports, err := listen(c.GRPC, c.HTTP)
+	ports, err := listen(c.GRPC, c.HTTP, c.Socket)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +154,8 @@ func (g *Gateway) open(ports []net.Listener) (err error) {
 	g.group.Gateways = func() []*cirandav1.GatewayStatus { return []*cirandav1.GatewayStatus{g.status()} }
 	g.server = api.New(api.Config{
 		Services: api.Services{Cluster: &cluster{Group: g.group, gateway: g}, Bank: g.bank},
-		Access:   c.Access, GRPC: ports[0], HTTP: ports[1], Hosts: c.Hosts, Log: c.Log, Ready: g.Ready,
+		Access:   c.Access, GRPC: ports[0], HTTP: ports[1], Socket: ports[2], Hosts: c.Hosts, Log: c.Log, Ready: g.Ready,
+		Metrics: []prometheus.Collector{metrics{g}},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	g.cancel = cancel
@@ -190,7 +194,8 @@ func (g *Gateway) Close(ctx context.Context) error {
 // status is what the gateway says of itself.
 func (g *Gateway) status() *cirandav1.GatewayStatus {
 	return &cirandav1.GatewayStatus{Name: g.cfg.Name, State: cirandav1.NodeState_NODE_STATE_UP, Pid: uint32(os.Getpid()),
-		GrpcAddress: advertised(g.cfg.GRPC), HttpAddress: advertised(g.cfg.HTTP)}
+		GrpcAddress: advertised(g.cfg.GRPC), HttpAddress: advertised(g.cfg.HTTP),
+		SocketAddress: advertised(g.cfg.Socket)}
 }
 
 // advertised is where others find a port: one that is open to all addresses, under the name of this machine.

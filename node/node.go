@@ -47,6 +47,7 @@ type Config struct {
 	Listen  string     // where to listen for peers; empty means the node's own address among Peers
 	GRPC    string     // where to serve gRPC; empty: not at all
 	HTTP    string     // where to serve HTTP; empty: not at all
+	Socket  string     // where to serve plain sockets; empty: not at all
 	Hosts   []string   // names, beside those of the loopback interface, by which the HTTP port may be called
 	Level   trace.Level
 	Log     *slog.Logger // nil: nothing is logged
@@ -85,7 +86,7 @@ func Open(c Config) (*Node, error) {
 	if err := n.validate(); err != nil {
 		return nil, err
 	}
-	ports, err := listenAll(n.cfg.Listen, c.GRPC, c.HTTP)
+	ports, err := listenAll(n.cfg.Listen, c.GRPC, c.HTTP, c.Socket)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +170,7 @@ func (n *Node) open(ports []net.Listener) (err error) {
 	if err != nil {
 		return errors.Join(err, n.record.Close(), n.store.Close(context.Background()))
 	}
-	n.serve(ports[1], ports[2])
+	n.serve(ports[1], ports[2], ports[3])
 	return nil
 }
 
@@ -180,10 +181,12 @@ func (n *Node) self() protocol.Self {
 // shape is what must not change from one life to the next.
 func (n *Node) shape() string { return fmt.Sprintf("%s, nodes %s", n.cfg.Spec.Text(), ranges(n.group)) }
 
-// advertised is where the other nodes find the gRPC port: if it is open to all addresses, at the host where they find
-// this node.
-func (n *Node) advertised() string {
-	host, port, err := net.SplitHostPort(n.cfg.GRPC)
+// advertised is where others find the gRPC port.
+func (n *Node) advertised() string { return n.reachable(n.cfg.GRPC) }
+
+// reachable is where others find a port: if it is open to all addresses, at the host where they find this node.
+func (n *Node) reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return ""
 	}
@@ -210,12 +213,12 @@ func (n *Node) transport(l net.Listener) func(transport.Handler, func() transpor
 	}
 }
 
-func (n *Node) serve(grpc, http net.Listener) {
+func (n *Node) serve(grpc, http, socket net.Listener) {
 	n.peers = newDirectory(n)
 	n.whole = NewGroup(n.cfg.Cluster, n.cfg.Spec.Text(), n.peers, n.links)
 	n.whole.Insecure = n.cfg.Access.Insecure()
 	n.server = api.New(api.Config{
-		Services: api.Services{Node: service{n}, Cluster: n.whole, Bank: n.bank()}, Access: n.cfg.Access, GRPC: grpc, HTTP: http,
+		Services: api.Services{Node: service{n}, Cluster: n.whole, Bank: n.bank()}, Access: n.cfg.Access, GRPC: grpc, HTTP: http, Socket: socket,
 		Hosts: n.cfg.Hosts, Log: n.log, Ready: n.ready, Metrics: []prometheus.Collector{metrics{n}},
 	})
 	n.server.Start()
@@ -257,7 +260,7 @@ func (n *Node) Close(ctx context.Context) error {
 func (n *Node) status(s live.Status) *cirandav1.NodeStatus {
 	return &cirandav1.NodeStatus{
 		Id: uint32(n.cfg.ID), State: cirandav1.NodeState_NODE_STATE_UP, Pid: uint32(os.Getpid()),
-		PeerAddress: n.cfg.Peers[n.cfg.ID], GrpcAddress: n.advertised(), HttpAddress: n.cfg.HTTP,
+		PeerAddress: n.cfg.Peers[n.cfg.ID], GrpcAddress: n.advertised(), HttpAddress: n.reachable(n.cfg.HTTP), SocketAddress: n.cfg.Socket,
 		Incarnation: uint32(s.Self.Incarnation), Lamport: s.Lamport, Refused: s.Stats.Refused + n.server.Refused(),
 	}
 }
