@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"ciranda.dev/pki"
 )
 
 // metrics are what a server tells of itself at /metrics, in a registry of its own. Their labels are names from the
@@ -46,8 +48,21 @@ func newMetrics(refused *atomic.Uint64, c Config) *metrics {
 			func() float64 { return float64(refused.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ciranda_insecure",
 			Help: "1 if all traffic goes unencrypted."}, func() float64 { return one(c.Access.Insecure()) }))
+	if own := c.Access.Credentials; own != nil {
+		m.registry.MustRegister(certificateMetrics(own)...)
+	}
 	m.registry.MustRegister(c.Metrics...)
 	return m
+}
+
+// certificateMetrics tell when the process can prove no longer who it is.
+func certificateMetrics(own *pki.Credentials) []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ciranda_certificate_expiry_timestamp_seconds",
+			Help: "When the certificate in use expires."}, func() float64 { return float64(own.Expires().Unix()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ciranda_certificate_renewal_failed",
+			Help: "1 while newer credentials are there that cannot be used."}, func() float64 { return one(own.Problem() != nil) }),
+	}
 }
 
 func one(yes bool) float64 {
