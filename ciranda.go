@@ -30,6 +30,7 @@ import (
 
 	"ciranda.dev/engine/live"
 	"ciranda.dev/engine/live/disk"
+	"ciranda.dev/pki"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/election"
 	"ciranda.dev/stacks"
@@ -37,12 +38,18 @@ import (
 	"ciranda.dev/transport/tcp"
 )
 
-// A Config says who joins which group. Cluster, ID, Peers and Secret are needed.
+// A Config says who joins which group. Cluster, ID, Peers and either Credentials or Secret are needed.
 type Config struct {
 	Cluster string         // the group's name; members of another one are refused
 	ID      int            // this member, from 1 to 65535; among members of equal claim the highest leads
 	Peers   map[int]string // where each member listens, HOST:PORT, this one too
-	Secret  []byte         // known to the members and nobody else, at least 16 bytes
+
+	// Credentials are those of node ID of this cluster (ciranda pki issue --role node makes them, pki.Load reads them):
+	// all that members send each other is encrypted, and nobody else can join.
+	Credentials *pki.Credentials
+	// Secret is known to the members and nobody else, at least 16 bytes. With it and without Credentials nobody else can
+	// join, but what members send each other can be read and changed on its way.
+	Secret []byte
 
 	// Dir is where the member keeps what it must not forget; no two members share one. Empty means that it forgets,
 	// which an election with a quorum does not allow.
@@ -126,8 +133,12 @@ func (c *Config) spec() (stacks.Spec, error) {
 		return spec, errors.New("the Cluster has no name")
 	case c.Peers[c.ID] == "" && c.Listener == nil:
 		return spec, fmt.Errorf("member %d is not among the Peers", c.ID)
-	case len(c.Secret) < 16:
-		return spec, fmt.Errorf("the Secret has %d bytes; expected 16 or more", len(c.Secret))
+	case c.Credentials == nil && len(c.Secret) < 16:
+		return spec, fmt.Errorf("there are no Credentials, and the Secret has %d bytes; expected 16 or more", len(c.Secret))
+	case c.Credentials != nil && c.Secret != nil:
+		return spec, errors.New("there are Credentials and a Secret; expected one of them")
+	case c.Credentials != nil && c.Credentials.Identity() != c.identity():
+		return spec, fmt.Errorf("the Credentials are those of %s; expected %s", c.Credentials.Identity(), c.identity())
 	case spec.Has("quorum") && c.Dir == "":
 		return spec, fmt.Errorf("the election %s needs a Dir: a member that forgets its grants breaks it", spec.Election)
 	}
@@ -137,6 +148,11 @@ func (c *Config) spec() (stacks.Spec, error) {
 		}
 	}
 	return spec, spec.Validate()
+}
+
+// identity is what the certificate of this member says.
+func (c *Config) identity() pki.Identity {
+	return pki.Identity{Cluster: c.Cluster, Role: pki.Node, Name: fmt.Sprint(c.ID)}
 }
 
 // group are all members, ascending.
@@ -157,7 +173,11 @@ func (c *Config) transport() func(transport.Handler, func() transport.Hello) (tr
 		}
 	}
 	return func(h transport.Handler, hello func() transport.Hello) (transport.Transport, error) {
-		return tcp.Open(tcp.Config{Hello: hello, Handler: h, Listener: c.Listener, Address: c.Peers[c.ID], Peers: others, Secret: c.Secret})
+		config := tcp.Config{Hello: hello, Handler: h, Listener: c.Listener, Address: c.Peers[c.ID], Peers: others, Secret: c.Secret}
+		if c.Credentials != nil {
+			config.TLS, config.Identify = c.Credentials.Peer(), pki.PeerID
+		}
+		return tcp.Open(config)
 	}
 }
 

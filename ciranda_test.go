@@ -2,11 +2,14 @@ package ciranda_test
 
 import (
 	"context"
+	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"ciranda.dev"
+	"ciranda.dev/pki"
 )
 
 // The leader leaves; the others agree on another, in a higher term.
@@ -15,8 +18,9 @@ func TestLeaderLeaves(t *testing.T) {
 	defer cancel()
 	listeners, peers := ports(3)
 	members := map[int]*ciranda.Member{}
+	credentials := issue(t, 3)
 	for i, l := range listeners {
-		m, err := ciranda.Join(ciranda.Config{Cluster: "test", ID: i + 1, Peers: peers, Secret: make([]byte, 16),
+		m, err := ciranda.Join(ciranda.Config{Cluster: "test", ID: i + 1, Peers: peers, Credentials: credentials[i],
 			Dir: t.TempDir(), Profile: "Local", Listener: l})
 		if err != nil {
 			t.Fatal(err)
@@ -40,6 +44,27 @@ func TestLeaderLeaves(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// issue makes credentials for nodes of the cluster test.
+func issue(t *testing.T, nodes int) (all []*pki.Credentials) {
+	t.Helper()
+	authority, err := pki.Init(filepath.Join(t.TempDir(), "authority"), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id := range nodes {
+		dir := filepath.Join(t.TempDir(), "node")
+		if err := authority.Issue(dir, pki.Request{Role: pki.Node, Name: fmt.Sprint(id + 1)}); err != nil {
+			t.Fatal(err)
+		}
+		c, err := pki.Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	return all
 }
 
 // agreed waits until all members follow the same leader, another than before.

@@ -57,7 +57,7 @@ func lie(t *testing.T, c Config, change func(*transport.Hello)) *liar {
 	if c.Access.Insecure() {
 		config.Secret = c.Access.Token.Secret("peer")
 	} else {
-		config.TLS = peerTLS(c.Access.Credentials)
+		config.TLS = c.Access.Credentials.Peer()
 		config.TLS.VerifyConnection = nil // it believes whoever it dials
 	}
 	l.Transport, err = tcp.Open(config)

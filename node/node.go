@@ -27,6 +27,7 @@ import (
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 	"ciranda.dev/engine/live"
 	"ciranda.dev/engine/live/disk"
+	"ciranda.dev/pki"
 	"ciranda.dev/protocol"
 	"ciranda.dev/stacks"
 	"ciranda.dev/trace"
@@ -204,7 +205,7 @@ func (n *Node) transport(l net.Listener) func(transport.Handler, func() transpor
 		if access := n.cfg.Access; access.Insecure() {
 			c.Secret = access.Token.Secret("peer")
 		} else {
-			c.TLS, c.Identify = peerTLS(access.Credentials), identifyPeer
+			c.TLS, c.Identify = access.Credentials.Peer(), pki.PeerID
 		}
 		if n.cfg.Transport == "grpc" {
 			return grpc.Open(c)

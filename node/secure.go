@@ -1,12 +1,10 @@
 package node
 
 import (
-	"crypto/tls"
 	"fmt"
 
 	"ciranda.dev/api"
 	"ciranda.dev/pki"
-	"ciranda.dev/protocol"
 )
 
 // checkAccess says whether the node may be who it is said to be.
@@ -24,29 +22,4 @@ func (c *Config) checkAccess() error {
 		return e
 	}
 	return nil
-}
-
-// peerTLS are the settings for both ends of a connection between nodes: both show the certificate of a node.
-func peerTLS(c *pki.Credentials) *tls.Config {
-	both := c.Server()
-	trusted := both.VerifyConnection
-	both.VerifyConnection = func(s tls.ConnectionState) error {
-		if err := trusted(s); err != nil {
-			return err
-		}
-		id, err := pki.IdentityIn(s.PeerCertificates[0])
-		if err == nil && id.Role != pki.Node {
-			err = fmt.Errorf("refused %s: only nodes may join", id)
-		}
-		return err
-	}
-	both.InsecureSkipVerify = true // of names of hosts; VerifyConnection checks all else
-	both.GetClientCertificate = c.Client().GetClientCertificate
-	return both
-}
-
-// identifyPeer says which node has made a connection of peerTLS.
-func identifyPeer(s tls.ConnectionState) (protocol.ID, error) {
-	id, err := pki.IdentityOf(s)
-	return id.Node(), err
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ciranda.dev/protocol"
 )
 
 // Server gives the settings of a server: TLS 1.3, and a certificate of the same cluster, signed by an authority that is
@@ -45,6 +47,31 @@ func (c *Credentials) Client(servers ...Role) *tls.Config {
 		GetClientCertificate:   func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.ownCertificate() },
 		VerifyConnection:       func(s tls.ConnectionState) error { return c.admit(s, x509.ExtKeyUsageServerAuth, servers...) },
 	}
+}
+
+// Peer gives the settings for both ends of connections between nodes: each shows its certificate, and takes only that of
+// a node of the same cluster. [PeerID] says which. Nothing else of [Credentials.Server] and [Credentials.Client] differs.
+func (c *Credentials) Peer() *tls.Config {
+	both := c.Server()
+	both.InsecureSkipVerify = true // of the host's name, as for a client
+	both.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.ownCertificate() }
+	both.VerifyConnection = func(s tls.ConnectionState) error {
+		if err := c.admit(s, x509.ExtKeyUsageClientAuth); err != nil {
+			return err
+		}
+		id, err := IdentityIn(s.PeerCertificates[0])
+		if err == nil && id.Role != Node {
+			err = fmt.Errorf("refused %s: only nodes may join", id)
+		}
+		return err
+	}
+	return both
+}
+
+// PeerID says which node is at the other end of a connection that was made with [Credentials.Peer].
+func PeerID(s tls.ConnectionState) (protocol.ID, error) {
+	id, err := IdentityOf(s)
+	return id.Node(), err
 }
 
 // ownCertificate gives the certificate of a client. One that has expired is not shown: the server would refuse it with
