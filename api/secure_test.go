@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -470,11 +471,14 @@ func TestSlowHandshakes(t *testing.T) {
 		} {
 			c := e.dial(t)
 			begun := time.Now()
-			go send(c)
+			var sending sync.WaitGroup
+			sending.Go(func() { send(c) })
 			io.Copy(io.Discard, c)
 			if took := time.Since(begun); took > firstBytes+time.Second {
 				t.Errorf("%s: the connection stayed for %s", name, took)
 			}
+			c.Close()
+			sending.Wait()
 		}
 		if !strings.Contains(string(e.log.all()), "its handshake took too long") {
 			t.Errorf("the server logged %q", e.log.all())

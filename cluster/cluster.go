@@ -150,7 +150,7 @@ func (s *Supervisor) settle() (err error) {
 			return fmt.Errorf("cluster: %w", err)
 		}
 	}
-	if s.shape.Port, err = choosePorts(s.cfg.Name, s.shape.Nodes+s.cfg.Gateways, s.cfg.Shape.Port, s.shape.Port); err != nil {
+	if s.shape.Port, err = choosePorts(s.dir, s.shape.Nodes+s.cfg.Gateways, s.cfg.Shape.Port, s.shape.Port); err != nil {
 		return err
 	}
 	if err = s.secure(); err != nil {
@@ -172,13 +172,9 @@ func (s *Supervisor) serve() error {
 	s.spawner = newSpawner()
 	s.group = node.NewGroup(s.cfg.Name, s.spec.Text(), s, new(node.Links))
 	s.group.Process, s.group.Insecure, s.group.Gateways = uint32(os.Getpid()), s.access.Insecure(), s.gatewayStatus
-	grpc, err := listen(s.address(protocol.None, grpcPort))
+	grpc, http, err := s.takePorts()
 	if err != nil {
 		return err
-	}
-	http, err := listen(s.address(protocol.None, httpPort))
-	if err != nil {
-		return errors.Join(err, grpc.Close())
 	}
 	s.server = api.New(api.Config{Services: api.Services{Cluster: s.group, Supervisor: s}, Access: s.access,
 		GRPC: grpc, HTTP: http, Log: s.log})
@@ -190,6 +186,29 @@ func (s *Supervisor) serve() error {
 		go s.renewDaily(ctx)
 	}
 	return nil
+}
+
+// takePorts opens the supervisor's ports. Whoever has those has all ports of the cluster: if another one took them since
+// they were chosen, and nobody asked for these very ones, others are chosen.
+func (s *Supervisor) takePorts() (grpc, http net.Listener, err error) {
+	const tries = 5
+	for n := 1; ; n++ {
+		if grpc, err = listen(s.address(protocol.None, grpcPort)); err == nil {
+			if http, err = listen(s.address(protocol.None, httpPort)); err == nil {
+				return grpc, http, nil
+			}
+			grpc.Close()
+		}
+		if s.cfg.Shape.Port != 0 || n == tries {
+			return nil, nil, err
+		}
+		if s.shape.Port, err = choosePorts(s.dir, s.shape.Nodes+s.cfg.Gateways, 0, 0); err != nil {
+			return nil, nil, err
+		}
+		if err = writeJSON(filepath.Join(s.dir, shapeFile), s.shape); err != nil {
+			return nil, nil, err
+		}
+	}
 }
 
 func listen(address string) (net.Listener, error) {

@@ -49,8 +49,8 @@ func busy(first, nodes int) int {
 }
 
 // choosePorts gives the first port of a cluster: the one asked for, the one it had, or else others that are free. The
-// search begins at a place that depends on the name, so that clusters started at the same time do not meet.
-func choosePorts(name string, nodes, asked, had int) (int, error) {
+// search begins at a place that depends on the cluster's directory, so that clusters started at the same time seldom meet.
+func choosePorts(dir string, nodes, asked, had int) (int, error) {
 	if asked != 0 {
 		if port := busy(asked, nodes); port != 0 {
 			return 0, failure("choose others with --port, or leave it out", "port %d is in use", port)
@@ -61,7 +61,7 @@ func choosePorts(name string, nodes, asked, had int) (int, error) {
 		return had, nil
 	}
 	h := fnv.New32a()
-	h.Write([]byte(name))
+	h.Write([]byte(dir))
 	places := (lastPort - firstPort - span(nodes)) / grid
 	start := int(h.Sum32() % uint32(places))
 	for i := range places {
