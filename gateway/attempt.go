@@ -79,7 +79,14 @@ func (a *attempt) judge(err error) verdict {
 const (
 	firstPause   = 10 * time.Millisecond  // before the second attempt; then twice as long each time,
 	longestPause = 250 * time.Millisecond // up to this
+	leastTime    = 200 * time.Millisecond // for another attempt, while it is known that nothing was done
 )
+
+// tooLate says whether another attempt could hardly be answered before ctx ends. Then it would only bring doubt.
+func tooLate(ctx context.Context) bool {
+	end, ok := ctx.Deadline()
+	return ok && time.Until(end) < leastTime
+}
 
 // A result is what became of a request in the end.
 type result struct {
@@ -109,6 +116,9 @@ func insist(ctx context.Context, call func(context.Context, *attempt) (*cirandav
 		select {
 		case <-time.After(pause/2 + rand.N(pause/2)): // those who failed together need not come again together
 		case <-ctx.Done():
+		}
+		if r.verdict == spared && tooLate(ctx) {
+			break
 		}
 	}
 	return r

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 	"ciranda.dev/app/bank"
 	"ciranda.dev/node"
@@ -151,7 +152,7 @@ func (l *ledger) check(b *books, unsettled error, unknown int64, r *LoadResult) 
 		r.Conserved = &right
 	}
 	if unsettled != nil {
-		r.Problems = append(r.Problems, fmt.Sprintf("not all has been checked: %v", unsettled))
+		r.Problems = append(r.Problems, "not all has been checked: "+inWords(unsettled))
 	}
 }
 
@@ -223,4 +224,12 @@ func (h *histogram) quantile(q float64) float64 {
 		}
 	}
 	return 0
+}
+
+// inWords is an error without what gRPC says around it.
+func inWords(err error) string {
+	if e := api.AsError(err); e != nil {
+		return e.Text
+	}
+	return err.Error()
 }

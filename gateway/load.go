@@ -319,14 +319,18 @@ func (r *run) progress(checking bool) Progress {
 
 // conclude finds out what is not known, waits until nothing is on its way, and checks.
 func (r *run) conclude(ctx context.Context) *LoadResult {
-	ctx, cancel := context.WithTimeout(ctx, r.load.Settle)
-	defer cancel()
 	if r.load.Progress != nil {
 		r.load.Progress(r.progress(true))
 	}
-	r.resolve(ctx)
+	begun := time.Now()
+	resolving, cancel := context.WithTimeout(ctx, r.load.Settle)
+	defer cancel()
+	r.resolve(resolving)
+	left := max(r.load.Settle-time.Since(begun), leastLook) // a node that is down may have cost all of it
+	settling, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
 	after := &books{banks: r.load.Banks}
-	err := after.settle(ctx)
+	err := after.settle(settling)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.counts
@@ -336,6 +340,9 @@ func (r *run) conclude(ctx context.Context) *LoadResult {
 	r.ledger.check(after, err, c.Unknown, result)
 	return result
 }
+
+// leastLook is what a last look at the balances may take, even if there is no time left.
+const leastLook = 4 * time.Second
 
 // resolve asks again for what is not known, with the same ids, all at once.
 func (r *run) resolve(ctx context.Context) {
