@@ -187,14 +187,10 @@ func Reached(cursor, goal string) bool {
 	return life == goalLife && err == nil && goalErr == nil && n >= m
 }
 
-// earlier is the cursor so many events before another.
-func earlier(cursor string, events int) string {
-	life, number, _ := strings.Cut(cursor, ".")
-	at, err := strconv.ParseUint(number, 10, 64)
-	if err != nil || at < uint64(events) {
-		return cursor
-	}
-	return life + "." + strconv.FormatUint(at-uint64(events), 10)
+// behind is the cursor behind the event at a position, in the feed of another cursor.
+func behind(cursor string, position uint64) string {
+	life, _, _ := strings.Cut(cursor, ".")
+	return life + "." + strconv.FormatUint(position+1, 10)
 }
 
 // parse gives the position from which a cursor goes on.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,8 @@ func (village) Heal(context.Context, *cirandav1.HealRequest) (*cirandav1.HealRes
 
 func (v village) Watch(ctx context.Context, r *cirandav1.WatchRequest, send func(*cirandav1.WatchResponse) error) error {
 	return v.feed.Read(ctx, r.Cursor, r.AtHand, func(_ uint64, events []*cirandav1.Event, cursor string, lost uint64) error {
-		return send(&cirandav1.WatchResponse{Events: events, Cursor: cursor, Lost: lost})
+		kept := slices.DeleteFunc(events, func(e *cirandav1.Event) bool { return slices.Contains(r.Without, e.Kind) })
+		return send(&cirandav1.WatchResponse{Events: kept, Cursor: cursor, Lost: lost})
 	})
 }
 

@@ -90,9 +90,8 @@ func (s *sseStream) send(batch *cirandav1.WatchResponse) error {
 	if batch.GetLost() > 0 {
 		fmt.Fprintf(&text, "event: lost\ndata: {\"lost\":%d}\n\n", batch.GetLost())
 	}
-	events := batch.GetEvents()
-	for i, e := range events {
-		if err := writeSSE(&text, e, earlier(batch.GetCursor(), len(events)-1-i)); err != nil {
+	for _, e := range batch.GetEvents() {
+		if err := writeSSE(&text, e, behind(batch.GetCursor(), e.GetPosition())); err != nil {
 			return err
 		}
 	}

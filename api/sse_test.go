@@ -118,3 +118,15 @@ func TestServerSentEventsRefuse(t *testing.T) {
 	}
 	answer.Body.Close()
 }
+
+// The id of each event leads behind it, also where others were left out.
+func TestServerSentEventsWithoutSome(t *testing.T) {
+	s := serve(t)
+	s.happen("one", "noise", "two", "noise")
+	_, from := s.stream(t, "?cursor=start&without=noise", "")
+	first := nextSSE(t, from)
+	_, again := s.stream(t, "", first["id"])
+	if got := nextSSE(t, again); first["event"] != "one" || got["event"] != "noise" {
+		t.Errorf("behind %v came %v", first, got)
+	}
+}
