@@ -12,8 +12,8 @@ import (
 )
 
 // Transfer asks a node of the cluster for a transfer.
-func (r *running) Transfer(ctx context.Context, id protocol.ID, t bank.Transfer) (answered bool) {
-	for _, m := range r.supervisor.Members() {
+func (n *Nodes) Transfer(ctx context.Context, id protocol.ID, t bank.Transfer) (answered bool) {
+	for _, m := range n.group.Dir.Members() {
 		if m.Known.GetId() == uint32(id) && m.Client != nil {
 			return Transfer(ctx, m.Client, id, t)
 		}

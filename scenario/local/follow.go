@@ -8,6 +8,7 @@ import (
 
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
+	"ciranda.dev/node"
 	"ciranda.dev/trace"
 )
 
@@ -15,8 +16,8 @@ import (
 const gatherTime = 10 * time.Second
 
 // Follow hands over the events of all nodes. That some were lost on their way is an error.
-func (r *running) Follow(ctx context.Context, record func(trace.Event)) error {
-	f := follower{running: r, decoder: trace.NewDecoder(r.header), record: record, cursor: api.FromStart}
+func (n *Nodes) Follow(ctx context.Context, record func(trace.Event)) error {
+	f := follower{group: n.group, decoder: trace.NewDecoder(n.header), record: record, cursor: api.FromStart}
 	err := f.watch(ctx, false)
 	switch {
 	case f.failed != nil:
@@ -28,7 +29,7 @@ func (r *running) Follow(ctx context.Context, record func(trace.Event)) error {
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), gatherTime)
 	defer cancel()
-	if err := r.group.Gather(last); err != nil {
+	if err := n.group.Gather(last); err != nil {
 		return err
 	}
 	return f.watch(last, true)
@@ -36,7 +37,7 @@ func (r *running) Follow(ctx context.Context, record func(trace.Event)) error {
 
 // A follower reads the merged stream.
 type follower struct {
-	*running
+	group   *node.Group
 	decoder *trace.Decoder
 	record  func(trace.Event)
 	cursor  string

@@ -78,10 +78,6 @@ var runs atomic.Int64
 // Open starts a fresh cluster for a run of the scenario.
 func (Place) Open(ctx context.Context, s *scenario.Scenario, level trace.Level) (scenario.Live, error) {
 	spec := s.Spec(scenario.Local).Filled()
-	header, err := headerOf(s)
-	if err != nil {
-		return nil, err
-	}
 	name := fmt.Sprintf("run-%d-%d", os.Getpid(), runs.Add(1))
 	supervisor, err := cluster.Open(ctx, cluster.Config{
 		Name: name, Fresh: true, Level: level.String(),
@@ -91,8 +87,11 @@ func (Place) Open(ctx context.Context, s *scenario.Scenario, level trace.Level) 
 	if err != nil {
 		return nil, errors.Join(err, remove(name))
 	}
-	return &running{name: name, supervisor: supervisor, group: supervisor.Group(), header: header,
-		owed: map[protocol.ID][]func(context.Context) error{}}, nil
+	nodes, err := NewNodes(supervisor.Group(), s)
+	if err != nil {
+		return nil, errors.Join(err, supervisor.Close(), remove(name))
+	}
+	return &running{nodes, name, supervisor}, nil
 }
 
 // headerOf has what is needed to read the events of the nodes: the names of their layers.
