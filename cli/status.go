@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -67,21 +68,22 @@ type termJSON struct {
 }
 
 type nodeJSON struct {
-	ID          uint32    `json:"id"`
-	State       string    `json:"state"` // up, down or paused
-	PeerAddress *string   `json:"peer_address"`
-	GRPCAddress *string   `json:"grpc_address"`
-	HTTPAddress *string   `json:"http_address"`
-	PID         *uint32   `json:"pid"`
-	Incarnation *uint32   `json:"incarnation"`
-	Leader      *uint32   `json:"leader"`
-	Term        *termJSON `json:"term"`
-	LeaderLost  bool      `json:"leader_lost"`
-	Lamport     *uint64   `json:"lamport"`
-	Suspects    []uint32  `json:"suspects"`
-	Phase       *string   `json:"phase"`
-	Problem     *string   `json:"problem"`
-	Refused     uint64    `json:"refused"`
+	ID            uint32    `json:"id"`
+	State         string    `json:"state"` // up, down or paused
+	PeerAddress   *string   `json:"peer_address"`
+	GRPCAddress   *string   `json:"grpc_address"`
+	HTTPAddress   *string   `json:"http_address"`
+	SocketAddress *string   `json:"socket_address"`
+	PID           *uint32   `json:"pid"`
+	Incarnation   *uint32   `json:"incarnation"`
+	Leader        *uint32   `json:"leader"`
+	Term          *termJSON `json:"term"`
+	LeaderLost    bool      `json:"leader_lost"`
+	Lamport       *uint64   `json:"lamport"`
+	Suspects      []uint32  `json:"suspects"`
+	Phase         *string   `json:"phase"`
+	Problem       *string   `json:"problem"`
+	Refused       uint64    `json:"refused"`
 }
 
 // orNull is nil for a zero value.
@@ -118,7 +120,7 @@ func statusOf(s *cirandav1.StatusResponse) clusterJSON {
 		c.Nodes = append(c.Nodes, nodeJSON{
 			ID: n.GetId(), State: cluster.StateName(n.GetState()),
 			PeerAddress: orNull(n.GetPeerAddress()), GRPCAddress: orNull(n.GetGrpcAddress()), HTTPAddress: orNull(n.GetHttpAddress()),
-			PID: orNull(n.GetPid()), Incarnation: orNull(n.GetIncarnation()), Leader: orNull(n.GetLeader()),
+			SocketAddress: orNull(n.GetSocketAddress()), PID: orNull(n.GetPid()), Incarnation: orNull(n.GetIncarnation()), Leader: orNull(n.GetLeader()),
 			Term: termOf(n.GetTerm()), LeaderLost: n.GetLeaderLost(), Lamport: orNull(n.GetLamport()),
 			Suspects: append([]uint32{}, n.GetSuspects()...), Phase: orNull(n.GetPhase()), Problem: orNull(n.GetProblem()),
 			Refused: n.GetRefused(),
@@ -134,13 +136,20 @@ func writeStatus(w io.Writer, s *cirandav1.StatusResponse) {
 		fmt.Fprintln(w, insecureWords)
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NODE\tSTATE\tLEADER\tTERM\tSUSPECTS\tLAMPORT\tLIFE\tPID\tPEERS\tGRPC\tHTTP")
+	heads := []string{"NODE", "STATE", "LEADER", "TERM", "SUSPECTS", "LAMPORT", "LIFE", "PID", "PEERS", "GRPC", "HTTP"}
+	sockets := slices.ContainsFunc(s.GetNodes(), func(n *cirandav1.NodeStatus) bool { return n.GetSocketAddress() != "" })
+	if sockets {
+		heads = append(heads, "SOCKET")
+	}
+	fmt.Fprintln(table, strings.Join(heads, "\t"))
 	for _, n := range s.GetNodes() {
-		fmt.Fprintln(table, strings.Join([]string{
-			number(n.GetId()), cluster.StateName(n.GetState()), leaderCell(n), termCell(n.GetTerm()), suspectsCell(n),
+		cells := []string{number(n.GetId()), cluster.StateName(n.GetState()), leaderCell(n), termCell(n.GetTerm()), suspectsCell(n),
 			number(n.GetLamport()), number(n.GetIncarnation()), number(n.GetPid()),
-			n.GetPeerAddress(), n.GetGrpcAddress(), n.GetHttpAddress(),
-		}, "\t"))
+			n.GetPeerAddress(), n.GetGrpcAddress(), n.GetHttpAddress()}
+		if sockets {
+			cells = append(cells, n.GetSocketAddress())
+		}
+		fmt.Fprintln(table, strings.Join(cells, "\t"))
 	}
 	table.Flush()
 	for _, g := range s.GetGateways() {
