@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"ciranda.dev/scenario"
-	"ciranda.dev/scenario/local"
 	"ciranda.dev/scenarios"
 )
 
@@ -16,13 +15,13 @@ type listedJSON struct {
 	Title string `json:"title"`
 }
 
-func listScenarios(cmd *cobra.Command, engine scenario.Engine) error {
+func listScenarios(cmd *cobra.Command, engine scenario.Engine, place scenario.Place) error {
 	for _, name := range scenarios.List() {
 		s, err := scenarios.Open(name)
 		if err != nil {
 			return err
 		}
-		if !s.Allows(engine) || engine == scenario.Local && s.Refuses(local.Place{}) != nil {
+		if !s.Allows(engine) || place != nil && s.Refuses(place) != nil {
 			continue
 		}
 		switch {

@@ -15,6 +15,7 @@ import (
 
 	"ciranda.dev/cluster"
 	"ciranda.dev/scenario"
+	"ciranda.dev/scenario/docker"
 	"ciranda.dev/scenario/local"
 	"ciranda.dev/scenarios"
 	"ciranda.dev/trace"
@@ -23,6 +24,7 @@ import (
 // runFlags are those of run.
 type runFlags struct {
 	on       string
+	image    string
 	campaign scenario.Campaign
 	trace    string
 	replay   string
@@ -37,15 +39,16 @@ func newRun() *cobra.Command {
 		Use:   "run SCENARIO",
 		Short: "Run an experiment and judge it",
 		Long: "Run runs a scenario, a file or one of those that come with ciranda, on an engine: in the simulator over many\n" +
-			"seeds, or on real processes. It says whether what the scenario expects holds, and what it teaches shows.\n" +
+			"seeds, or on real processes, of this machine or in containers. It says whether what the scenario expects holds, and what it teaches shows.\n" +
 			"The exit status is 0 if so, 1 if something is violated or was never put to the test.",
-		Example: "  ciranda run leader-crash\n  ciranda run --list\n  ciranda run partition --on local\n" +
+		Example: "  ciranda run leader-crash\n  ciranda run --list\n  ciranda run partition --on local\n  ciranda run leader-crash --on docker\n" +
 			"  ciranda run my-experiment.yaml --runs 10000 --trace failed.jsonl --full\n  ciranda run --replay failed.jsonl",
 		Args: arguments(0, 1, "a scenario's file or name"),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.on, "on", string(scenario.Sim), "the engine: sim, or local for real processes")
+	flags.StringVar(&f.on, "on", string(scenario.Sim), "the engine: sim, local for real processes, or docker for containers")
+	flags.StringVar(&f.image, "image", "", "with --on docker: what containers are made of (default: an image made of this very program)")
 	flags.IntVar(&f.campaign.Runs, "runs", 0, "how many runs (default: what the scenario says; 1 on real processes)")
 	flags.Uint64Var(&f.campaign.FirstSeed, "seed", 1, "the first seed")
 	flags.BoolVar(&f.campaign.Twice, "twice", false, "do every step twice, to find protocols that cheat")
@@ -60,11 +63,14 @@ func newRun() *cobra.Command {
 
 func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	engine := scenario.Engine(f.on)
+	place := f.place()
 	switch {
-	case engine != scenario.Sim && engine != scenario.Local:
-		return mistake{fmt.Sprintf("found --on %q; expected sim or local", f.on), didYouMean(f.on, []string{"sim", "local"}, "")}
+	case engine != scenario.Sim && place == nil:
+		return mistake{fmt.Sprintf("found --on %q; expected sim, local or docker", f.on), didYouMean(f.on, []string{"sim", "local", "docker"}, "")}
+	case f.image != "" && engine != scenario.Docker:
+		return mistake{"--image goes only with --on docker", ""}
 	case f.list:
-		return listScenarios(cmd, engine)
+		return listScenarios(cmd, engine, place)
 	case f.replay != "":
 		return replayRun(cmd, f.replay)
 	case len(args) == 0:
@@ -79,13 +85,24 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if engine == scenario.Local {
-		return f.live(cmd, s, local.Place{})
+	if place != nil {
+		return f.live(cmd, s, place)
 	}
 	if !s.Allows(engine) {
 		return mistake{fmt.Sprintf("%s is not for %s; it says on: %v", args[0], engine, s.On), ""}
 	}
 	return f.simulate(cmd, s)
+}
+
+// place is where real processes run; nil for other engines.
+func (f *runFlags) place() scenario.Place {
+	switch scenario.Engine(f.on) {
+	case scenario.Local:
+		return local.Place{}
+	case scenario.Docker:
+		return docker.Place{Image: f.image}
+	}
+	return nil
 }
 
 // openScenario reads a file, or a shipped scenario by its name.
