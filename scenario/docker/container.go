@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,8 +120,7 @@ func (r *running) whyDown(ctx context.Context, c *container, err error) error {
 	if failed != nil || strings.HasPrefix(state, "running ") {
 		return fmt.Errorf("node %d does not answer: %w", c.id, err)
 	}
-	words, _ := command(ctx, nil, "logs", "--tail", "1", r.nameOf(c))
-	return fmt.Errorf("node %d has ended by itself: %s %s", c.id, state, words)
+	return fmt.Errorf("node %d ended by itself: %s", c.id, cmp.Or(lastWords(ctx, r.nameOf(c)), state))
 }
 
 // become changes what is known of a container; without a client it can be asked no more.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,17 +25,11 @@ func command(ctx context.Context, input io.Reader, args ...string) (string, erro
 	}
 	inTime, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandTime)
 	defer cancel()
-	var out, problem bytes.Buffer
-	c := exec.CommandContext(inTime, "docker", args...)
-	cluster.Detach(c) // a Ctrl-C is for the run alone, which cleans up then
-	c.Stdin, c.Stdout, c.Stderr = input, &out, &problem
-	c.WaitDelay = time.Second
-	err := c.Run()
-	if err == nil {
-		return strings.TrimSpace(out.String()), nil
-	}
-	what := strings.Join(args[:min(len(args), 4)], " ")
-	switch said := lastLine(problem.String()); {
+	out, problem, err := execute(inTime, input, args)
+	what := words(args)
+	switch said := complaint(problem); {
+	case err == nil:
+		return out, nil
 	case inTime.Err() != nil:
 		return "", fmt.Errorf("docker %s: the engine has not answered in %s", what, commandTime)
 	case said != "":
@@ -44,11 +39,35 @@ func command(ctx context.Context, input io.Reader, args ...string) (string, erro
 	}
 }
 
-// lastLine is what the command says last, without what all its errors begin with.
-func lastLine(text string) string {
-	text = strings.TrimSpace(text)
-	text = strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])
-	return strings.TrimPrefix(text, "Error response from daemon: ")
+// execute runs the command docker to its end.
+func execute(ctx context.Context, input io.Reader, args []string) (out, problem string, err error) {
+	var o, p bytes.Buffer
+	c := exec.CommandContext(ctx, "docker", args...)
+	cluster.Detach(c) // a Ctrl-C is for the run alone, which cleans up then
+	c.Stdin, c.Stdout, c.Stderr = input, &o, &p
+	c.WaitDelay = time.Second
+	err = c.Run()
+	return strings.TrimSpace(o.String()), strings.TrimSpace(p.String()), err
+}
+
+// words are the arguments that come before the first flag.
+func words(args []string) string {
+	if i := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "-") }); i >= 0 {
+		args = args[:i]
+	}
+	return strings.Join(args, " ")
+}
+
+// complaint is the line of what the command printed that says what is wrong: what the engine answered, else the last.
+func complaint(text string) string {
+	const answered = "Error response from daemon: "
+	lines := strings.Split(text, "\n")
+	for _, line := range lines {
+		if _, said, found := strings.Cut(line, answered); found {
+			return said
+		}
+	}
+	return lines[len(lines)-1]
 }
 
 // platform is what the engine's containers run on, such as linux/amd64. It fails if there is no engine.
@@ -67,4 +86,17 @@ func platform(ctx context.Context) (string, error) {
 func labelled(ctx context.Context, run string, list ...string) ([]string, error) {
 	out, err := command(ctx, nil, append(list, "--quiet", "--filter", "label="+label+"="+run)...)
 	return strings.Fields(out), err
+}
+
+// lastWords are what a program has logged as the reason of its end; empty if it has not.
+func lastWords(ctx context.Context, container string) string {
+	ctx, cancel := context.WithTimeout(ctx, commandTime)
+	defer cancel()
+	_, log, _ := execute(ctx, nil, []string{"logs", "--tail", "200", container})
+	for _, line := range slices.Backward(strings.Split(log, "\n")) {
+		if text, ok := strings.CutPrefix(line, "ciranda: error: "); ok || strings.HasPrefix(line, "panic: ") {
+			return text
+		}
+	}
+	return ""
 }

@@ -28,8 +28,7 @@ func (p Place) image(ctx context.Context) (string, error) {
 	}
 	if p.Image != "" {
 		if _, err := command(ctx, nil, "image", "inspect", "--format", "{{.Id}}", p.Image); err != nil {
-			return "", fmt.Errorf("there is no image %s here (docker build --target ciranda --tag %s . makes it, in ciranda's source): %w",
-				p.Image, p.Image, err)
+			return "", fmt.Errorf("%w (docker build --target ciranda --tag %s . makes it, in ciranda's source)", err, p.Image)
 		}
 		return p.Image, nil
 	}

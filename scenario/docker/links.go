@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	cirandav1 "ciranda.dev/api/ciranda/v1"
@@ -74,8 +75,9 @@ func (r *running) within() map[node.Pair]network.Link {
 // redialTime is how long nodes may take to answer that they dial anew.
 const redialTime = 5 * time.Second
 
-// redial has nodes that came back to the network, and those they talk to, give up their old connections. A container has
-// another address after it was away, so those lead nowhere; TCP would find that out in half a minute.
+// redial has nodes that came back to the network, and those they talk to, give up their old connections. Who was away may
+// have another address now, and the connections would lead nowhere for half a minute; where it has the same one, TCP
+// would be silent about as long again as it was away.
 func (r *running) redial(ctx context.Context, came []*container) error {
 	if len(came) == 0 {
 		return nil
@@ -85,7 +87,7 @@ func (r *running) redial(ctx context.Context, came []*container) error {
 	return r.each(r.containers, func(c *container) error {
 		var peers []uint32
 		for _, other := range r.containers {
-			if other != c && (!c.apart && returned(came, other) || returned(came, c)) {
+			if other != c && (slices.Contains(came, c) || slices.Contains(came, other)) {
 				peers = append(peers, uint32(other.id))
 			}
 		}
@@ -95,13 +97,4 @@ func (r *running) redial(ctx context.Context, came []*container) error {
 		_, err := c.client.Node.BreakLinks(ctx, &cirandav1.BreakLinksRequest{Peers: peers})
 		return err
 	})
-}
-
-func returned(came []*container, c *container) bool {
-	for _, one := range came {
-		if one == c {
-			return true
-		}
-	}
-	return false
 }
