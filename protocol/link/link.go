@@ -131,6 +131,7 @@ func (l *Link) begin(p *peer, life protocol.Incarnation, o *protocol.Out) {
 		o.Note(Opened{p.id, life})
 	}
 	if l.pump(p, o) {
+		p.armed = false // the wait for the answer to an Ask is over
 		l.await(p, o)
 	}
 }

@@ -164,10 +164,12 @@ func (l *Link) vacate(p *peer, bytes int, o *protocol.Out) {
 // resend handles a wait that was in vain.
 func (l *Link) resend(p *peer, o *protocol.Out) {
 	p.armed = false
-	if p.calm() && (p.flying == 0 || p.queue.first > p.watched) { // it goes on by itself
-		if p.flying > 0 {
-			l.await(p, o)
-		}
+	if p.queue.len() == 0 { // the timer ran on when the link was steady
+		p.wait = 0
+		return
+	}
+	if p.calm() && p.queue.first > p.watched { // it goes on by itself
+		l.await(p, o)
 		return
 	}
 	p.waited = min(p.waited+p.wait, l.opts.Patience)

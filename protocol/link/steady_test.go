@@ -2,6 +2,7 @@ package link_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -139,3 +140,49 @@ func TestSteadyLinkCostsNothing(t *testing.T) {
 }
 
 func (v *voucher) String() string { return fmt.Sprint(v.lives) }
+
+// waits are how long the link waits after a step until it sends again.
+func waits(o *protocol.Out) (all []time.Duration) {
+	for _, e := range o.Effects() {
+		if e.Kind == protocol.Set && e.Layer == 0 {
+			all = append(all, e.After)
+		}
+	}
+	return all
+}
+
+// An engine may vouch for a link before the link has heard of the life at its other end. The wait for that life's answer
+// is then no wait for an acknowledgement.
+func TestSteadyBeforeKnown(t *testing.T) {
+	self := protocol.Self{ID: 1, Incarnation: 1, Group: []protocol.ID{1, 2}}
+	s, err := protocol.NewStack(self, link.New(link.Options{}), &talker{Name: "gossip"}, &talker{Name: "talk", Needs: reliable})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &protocol.Out{}
+	s.Start(protocol.Inputs{}, o)
+	s.Call(protocol.Call{Body: Say{Talker: "talk", To: 2, Text: "x"}}, protocol.Inputs{}, o)
+	s.Notify(protocol.Steady{Node: 2, Incarnation: 1, Is: true}, protocol.Inputs{}, o)
+	s.Receive(2, 1, protocol.Packet{Channel: 1, Body: Word{"psst"}}, protocol.Inputs{}, o)
+	all := waits(o)
+	for range 3 {
+		s.Expire(0, protocol.Timer{Arg: 2}, protocol.Inputs{}, o)
+		all = append(all, waits(o)...)
+	}
+	if len(all) < 4 || slices.Min(all) < ms {
+		t.Errorf("the waits are %v; expected four or more, none of them short", all)
+	}
+}
+
+// A link that has nothing to send again does not, though the timer that watched it while it was steady still runs.
+func TestNothingToSendAgain(t *testing.T) {
+	s, o := one(t, link.Options{})
+	s.Notify(protocol.Steady{Node: 2, Incarnation: 1, Is: true}, protocol.Inputs{}, o)
+	s.Call(protocol.Call{Body: Say{Talker: "talk", To: 2, Text: "x"}}, protocol.Inputs{}, o)
+	s.Receive(2, 1, protocol.Packet{Body: link.Ack{To: 1, Upto: 1}}, protocol.Inputs{}, o)
+	s.Notify(protocol.Steady{Node: 2, Incarnation: 1}, protocol.Inputs{}, o)
+	s.Expire(0, protocol.Timer{Arg: 2}, protocol.Inputs{}, o)
+	if does := o.Effects(); len(does) > 0 {
+		t.Errorf("it does %+v", does)
+	}
+}
