@@ -44,6 +44,9 @@ func (o *Out) Needs(channel uint8) Property {
 	return o.stack.traits[channel].Needs
 }
 
+// Packet is m as a packet of the layer's channel, for a layer that hands a message of its own to another layer.
+func (o *Out) Packet(m Message) Packet { return Packet{uint8(o.layer), m} }
+
 // Send sends m to a node on the layer's channel. It goes down through the filters below. Nobody sends to itself.
 func (o *Out) Send(to ID, m Message) { o.Forward(to, Packet{uint8(o.layer), m}) }
 

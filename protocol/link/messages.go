@@ -82,12 +82,14 @@ type (
 		To          protocol.ID          `json:"to"`
 		Incarnation protocol.Incarnation `json:"inc"` // the life that it is sent to; 0 if none is known yet
 		Mark        uint32               `json:"mark"`
+		Channel     uint8                `json:"channel"` // the packet's
 	}
 	// Delivered is the note of a packet that is given to a layer above. It is made with [Options.Trace] only.
 	Delivered struct {
 		From        protocol.ID          `json:"from"`
 		Incarnation protocol.Incarnation `json:"inc"` // of the sender
 		Mark        uint32               `json:"mark"`
+		Channel     uint8                `json:"channel"` // the packet's
 	}
 )
 

@@ -45,7 +45,7 @@ func (l *Link) receive(p *peer, d Data, o *protocol.Out) {
 func (l *Link) deliver(p *peer, packet protocol.Packet, o *protocol.Out) {
 	p.next++
 	if l.opts.Trace {
-		o.Note(Delivered{p.id, p.life, markOf(packet)})
+		o.Note(Delivered{p.id, p.life, markOf(packet), packet.Channel})
 	}
 	o.Deliver(p.id, packet)
 }
@@ -92,6 +92,9 @@ func (l *Link) upto(p *peer) uint64 {
 	}
 	return n - 1
 }
+
+// Mark is the number that stands for the content of a packet in [Sent] and [Delivered].
+func Mark(packet protocol.Packet) uint32 { return markOf(packet) }
 
 // markOf is a number that stands for the content of a packet.
 func markOf(packet protocol.Packet) uint32 {

@@ -9,7 +9,7 @@ func (l *Link) enqueue(p *peer, packet protocol.Packet, o *protocol.Out) {
 	}
 	size := sizeOf(packet)
 	if l.opts.Trace {
-		o.Note(Sent{p.id, p.target(), markOf(packet)})
+		o.Note(Sent{p.id, p.target(), markOf(packet), packet.Channel})
 	}
 	if p.bytes+size > l.opts.Window+l.opts.Backlog && p.queue.len() > 0 {
 		if l.opts.Mistake != Overflows {

@@ -16,6 +16,9 @@ type Sizer interface {
 // overhead is what a packet counts beside its content. It bounds the number of packets that a window holds.
 const overhead = 64
 
+// Size is how many bytes a packet counts, for layers that bound what they keep by the same measure.
+func Size(p protocol.Packet) int { return sizeOf(p) }
+
 // sizeOf is how many bytes a packet counts.
 func sizeOf(p protocol.Packet) int { return overhead + sizeOfMessage(p.Body) }
 
