@@ -26,10 +26,11 @@ import (
 	"slices"
 
 	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/snapshot"
 )
 
 // A Bank is one node's part: a layer for the top of any stack. It takes [Transfer] and [Balance] from clients, answers
-// [Query], and indicates [Opened], [Debited], [Credited] and [Settled].
+// [Query], and indicates [Opened], [Debited], [Credited] and [Settled]. Above a snapshot layer it hands over its [Account].
 type Bank struct {
 	protocol.Base
 	opts Options `layer:"const"`
@@ -125,9 +126,20 @@ func (b *Bank) Receive(from protocol.ID, m protocol.Message, o *protocol.Out) {
 		b.pay(from, m, o)
 	case Paid:
 		b.paid(from, m, o)
+	case Account:
+		o.Note(Dropped{from, "an account"})
 	default:
 		panic(fmt.Sprintf("bank: node %d: unknown message %T", b.self, m))
 	}
+}
+
+// Indicate hands over the account for a snapshot.
+func (b *Bank) Indicate(e protocol.Event, o *protocol.Out) bool {
+	cut, ok := e.(snapshot.Cut)
+	if ok {
+		o.Request(snapshot.State{ID: cut.ID, State: o.Packet(b.view())})
+	}
+	return ok
 }
 
 // pay applies a transfer, unless it was applied before, and confirms it in any case.

@@ -63,7 +63,8 @@ type (
 	Query struct{}
 )
 
-// An Account is the state of a node's account: all that [Total] and [Consistent] need.
+// An Account is the state of a node's account: all that [Total] and [Consistent] need. It is what the bank hands over for
+// a snapshot.
 type Account struct {
 	Node     protocol.ID `json:"node"`
 	Balance  int64       `json:"balance"`
@@ -145,4 +146,15 @@ type (
 	Paid struct{ Number uint64 }
 )
 
-var messages = []protocol.Message{Pay{}, Paid{}}
+// Account is no message that a bank takes, but its state in a snapshot travels as one.
+var messages = []protocol.Message{Pay{}, Paid{}, Account{}}
+
+// Size is about how many bytes the account takes on a wire.
+func (a Account) Size() int {
+	const number = 8
+	size := 5*number + 3*number*len(a.Outgoing)
+	for _, s := range a.Applied {
+		size += 4*number + number*len(s.Also)
+	}
+	return size
+}

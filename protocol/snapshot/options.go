@@ -1,0 +1,65 @@
+package snapshot
+
+import (
+	"fmt"
+	"time"
+)
+
+// Options are the rules of snapshots. They should be the same at all nodes.
+type Options struct {
+	// Within is how long a snapshot takes at most, on the clock of the node that was asked: 10ms to an hour. After half of
+	// it a node reports without the channels that are still open. Zero means 10s.
+	Within time.Duration
+	// Grace is how long a node that is suspected when a snapshot begins has to show that it lives, up to half of Within. It
+	// should exceed two round trips. Zero means 500ms, or half of Within if that is less.
+	Grace time.Duration
+	// Most is how many snapshots that one node was asked for may be under way, 1 to 64. Zero means 4.
+	Most int
+	// Bytes is how much a node's part of one snapshot may take, its state and what was on its way to it, as the links
+	// estimate it: 1 KiB to 768 KiB. A part that takes more is missing. Zero means 512 KiB.
+	Bytes int
+	// Trace marks recorded messages, so that checks can compare them with what links note: see [Message].
+	Trace bool
+	// Mistake is a deliberate error for the tests of the checks.
+	Mistake Mistake
+}
+
+const (
+	mostMost  = 64        // snapshots
+	mostBytes = 768 << 10 // a report is one message
+)
+
+// WithDefaults gives the options with each zero replaced by its default.
+func (p Options) WithDefaults() Options {
+	if p.Within == 0 {
+		p.Within = 10 * time.Second
+	}
+	if p.Grace == 0 {
+		p.Grace = min(500*time.Millisecond, p.Within/2)
+	}
+	if p.Most == 0 {
+		p.Most = 4
+	}
+	if p.Bytes == 0 {
+		p.Bytes = 512 << 10
+	}
+	return p
+}
+
+// Validate says which option, with its default, is out of its bounds.
+func (p Options) Validate() error {
+	p = p.WithDefaults()
+	switch {
+	case p.Within < 10*time.Millisecond || p.Within > time.Hour:
+		return fmt.Errorf("snapshot: Within is %v; it must be between 10ms and 1h", p.Within)
+	case p.Grace < 0 || p.Grace > p.Within/2:
+		return fmt.Errorf("snapshot: Grace is %v; it must be between 0s and half of Within, %v", p.Grace, p.Within/2)
+	case p.Most < 1 || p.Most > mostMost:
+		return fmt.Errorf("snapshot: Most is %d; it must be between 1 and %d snapshots", p.Most, mostMost)
+	case p.Bytes < 1<<10 || p.Bytes > mostBytes:
+		return fmt.Errorf("snapshot: Bytes is %d; it must be between %d and %d", p.Bytes, 1<<10, mostBytes)
+	case p.Mistake > lastMistake:
+		return fmt.Errorf("snapshot: there is no mistake %d", p.Mistake)
+	}
+	return nil
+}
