@@ -25,6 +25,9 @@ type parcel struct {
 	n    uint64
 	mark uint32
 	life protocol.Incarnation // that it was sent to; 0 if none was known
+
+	channel uint8
+	nth     uint64 // of its way and channel, from 1
 }
 
 // A way leads from one life of a node to another node.
@@ -41,7 +44,7 @@ func compareWays(a, b way) int {
 // event is the note of a parcel.
 func (w way) event(p *parcel) *trace.Event {
 	return &trace.Event{Kind: trace.Noted, T: p.t, N: p.n, Node: w.from, Inc: w.inc,
-		Data: link.Sent{To: w.to, Incarnation: p.life, Mark: p.mark}}
+		Data: link.Sent{To: w.to, Incarnation: p.life, Mark: p.mark, Channel: p.channel}}
 }
 
 // A load is what goes one way to one life of the addressee, in the order of sending.
@@ -54,6 +57,7 @@ type load struct {
 type carriage struct {
 	loads map[protocol.Incarnation]*load
 	open  []parcel // for the life that will be heard of next
+	count map[uint8]uint64
 }
 
 func (c *carriage) load(inc protocol.Incarnation) *load {
@@ -76,7 +80,7 @@ func (f *traffic) on(w way) *carriage {
 		if f.ways == nil {
 			f.ways = map[way]*carriage{}
 		}
-		f.ways[w] = &carriage{loads: map[protocol.Incarnation]*load{}}
+		f.ways[w] = &carriage{loads: map[protocol.Incarnation]*load{}, count: map[uint8]uint64{}}
 	}
 	return f.ways[w]
 }
@@ -89,7 +93,9 @@ func (f *traffic) step(e *trace.Event) {
 	}
 	switch d := e.Data.(type) {
 	case link.Sent:
-		c, p := f.on(way{e.Node, e.Inc, d.To}), parcel{e.T, e.N, d.Mark, d.Incarnation}
+		c := f.on(way{e.Node, e.Inc, d.To})
+		c.count[d.Channel]++
+		p := parcel{e.T, e.N, d.Mark, d.Incarnation, d.Channel, c.count[d.Channel]}
 		if d.Incarnation == 0 {
 			c.open = append(c.open, p)
 		} else {

@@ -45,6 +45,7 @@ type Setup struct {
 	Detector  *Detector     // nil if none runs
 	Link      bool          // a link layer runs that notes what it carries (link.Options.Trace)
 	Bank      *Bank         // nil if none runs
+	Snapshot  *Snapshot     // nil if no layer for snapshots runs
 }
 
 // An Election is what properties must know of the one that runs.
@@ -70,6 +71,11 @@ type Bank struct {
 	Resend  time.Duration // after which a transfer is sent again; zero means 500 ms
 }
 
+// A Snapshot is what properties must know of the layer for snapshots that runs.
+type Snapshot struct {
+	Within time.Duration // for which a snapshot takes at most; zero means 10 s
+}
+
 func (s *Setup) withDefaults() *Setup {
 	c := *s
 	if c.Tolerance == 0 {
@@ -81,6 +87,9 @@ func (s *Setup) withDefaults() *Setup {
 	if c.Bank != nil {
 		b := Bank{cmp.Or(c.Bank.Balance, 100), cmp.Or(c.Bank.Resend, 500*time.Millisecond)}
 		c.Bank = &b
+	}
+	if c.Snapshot != nil {
+		c.Snapshot = &Snapshot{cmp.Or(c.Snapshot.Within, 10*time.Second)}
 	}
 	return &c
 }

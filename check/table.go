@@ -45,6 +45,7 @@ const (
 	NeedsTimeout // a detector with timers
 	NeedsBank
 	NeedsLink // a link layer that notes what it carries
+	NeedsSnapshot
 )
 
 var within = Param{Name: "within", Doc: "the time allowed from the moment of calm; default 2T + 2s, rounded up to whole seconds",
@@ -60,6 +61,12 @@ var linkWithin = Param{Name: "within", Doc: "the time allowed from the sending, 
 var appliedWithin = Param{Name: "within",
 	Doc:   "the time allowed from the debit or the moment of calm; default ten times the bank's resend interval, rounded up to whole seconds",
 	value: (*Setup).bankBound}
+
+var endsWithin = Param{Name: "within", Doc: "the time allowed from the begin, on the clock of the node that was asked; default what the layer allows, 10s",
+	value: func(s *Setup) time.Duration { return s.Snapshot.Within }}
+
+var completesWithin = Param{Name: "within", Doc: "for how long it must have been calm; default T + η + 2Δ (on a ring 2T + 21η + 4Δ), rounded up to whole seconds",
+	value: (*Setup).detectionBound}
 
 // Properties are all there are, in the order in which reports show them.
 var Properties = []Spec{
@@ -165,6 +172,21 @@ var Properties = []Spec{
 	{Name: "money-conserved", Level: trace.Protocol, Basis: Order, Needs: NeedsBank,
 		Doc:   "in every consistent cut that is drawn, and at the end, all money is in accounts or on its way",
 		build: func(b base, v []time.Duration) Property { return &moneyConserved{base: b} }},
+	{Name: "snapshot-consistent", Level: trace.Protocol, Basis: Order, Needs: NeedsSnapshot | NeedsLink,
+		Doc:   "a complete snapshot has a state of each node, recorded once, and in it nothing is received that was not sent",
+		build: func(b base, v []time.Duration) Property { return &snapshotConsistent{base: b} }},
+	{Name: "snapshot-channels", Level: trace.Protocol, Basis: Order, Needs: NeedsSnapshot | NeedsLink,
+		Doc:   "a complete snapshot has on each channel what was sent before the sender's cut and came after the receiver's, in order",
+		build: func(b base, v []time.Duration) Property { return &snapshotChannels{base: b} }},
+	{Name: "snapshot-conserved", Level: trace.Protocol, Basis: Order, Needs: NeedsSnapshot | NeedsBank,
+		Doc:   "in every complete snapshot all money is in accounts or on its way",
+		build: func(b base, v []time.Duration) Property { return &snapshotConserved{base: b} }},
+	{Name: "snapshot-ends", Level: trace.Protocol, Basis: Local, Needs: NeedsSnapshot, Params: []Param{endsWithin},
+		Doc:   "a snapshot is over in time, complete or not, unless the node that was asked crashes",
+		build: func(b base, v []time.Duration) Property { return &snapshotEnds{base: b, within: int64(v[0])} }},
+	{Name: "snapshot-completes", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsSnapshot, Params: []Param{completesWithin},
+		Doc:   "once calm has lasted for a while and all nodes are up, every snapshot is complete",
+		build: func(b base, v []time.Duration) Property { return &snapshotCompletes{base: b, within: int64(v[0])} }},
 }
 
 // Lookup finds a property by its name; nil if there is none.
@@ -206,6 +228,8 @@ func (s *Spec) Refuses(setup Setup) error {
 		expected = "a cluster with a failure detector"
 	case s.Needs&NeedsBank != 0 && setup.Bank == nil:
 		expected = "a cluster with a bank"
+	case s.Needs&NeedsSnapshot != 0 && setup.Snapshot == nil:
+		expected = "a cluster with a layer for snapshots: an app"
 	case s.Needs&NeedsLink != 0 && !setup.Link:
 		expected = "a cluster with a link layer that notes what it carries: an app, and on: [sim]"
 	default:

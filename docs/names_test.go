@@ -116,7 +116,7 @@ func TestEveryKeyIsNamed(t *testing.T) {
 		"steps: [{at: 1s, link: {bogus: 1}}]", "steps: [{at: 1s, disk: {bogus: 1}}]",
 		"steps: [{at: 1s, slow: {bogus: 1}}]", "steps: [{at: 1s, clock: {bogus: 1}}]",
 		"steps: [{at: 1s, request: {bogus: 1}}]", "steps: [{at: 1s, request: {node: 1, transfer: {bogus: 1}}}]",
-		"steps: [{at: 1s, load: {bogus: 1}}]",
+		"steps: [{at: 1s, load: {bogus: 1}}]", "steps: [{at: 1s, snapshot: {bogus: 1}}]",
 	} {
 		p.names(t, expected(t, text)...)
 	}

@@ -133,6 +133,8 @@ type (
 		For    time.Duration // since the step is done
 		Client Client
 	}
+	// Snapshot asks nodes for a snapshot, each for one of its own. A node that is down or paused is not asked.
+	Snapshot struct{ Nodes Nodes }
 	// Calm ends all faults: it heals all, resumes the paused, and makes links lossless. Who is down stays down. It is
 	// not written as a step: the scenario's calm stands for it.
 	Calm struct{}
@@ -215,6 +217,9 @@ func (a Heal) String() string    { return "heal " + a.Links.String() }
 func (HealAll) String() string   { return "heal all" }
 func (a Elect) String() string   { return "request an election of " + a.Nodes.String() }
 func (Calm) String() string      { return "calm" }
+func (a Snapshot) String() string {
+	return "request a snapshot of " + a.Nodes.String()
+}
 func (a Load) String() string {
 	return fmt.Sprintf("load every %s for %s%s", a.Every, a.For, a.Client)
 }
@@ -275,6 +280,8 @@ func meant(a Action) []Nodes {
 	case Elect:
 		return []Nodes{a.Nodes}
 	case Transfer:
+		return []Nodes{a.Nodes}
+	case Snapshot:
 		return []Nodes{a.Nodes}
 	default:
 		return nil

@@ -64,6 +64,18 @@ func (r *reader) load(n ast.Node) Action {
 	return l
 }
 
+// snapshot reads `{node: 1}`.
+func (r *reader) snapshot(n ast.Node) Action {
+	var s Snapshot
+	for _, f := range r.fields(n, "snapshot", []string{"node"}) {
+		s.Nodes = r.nodes(f.value)
+	}
+	if s.Nodes.Who == "" {
+		r.wrong(n, "a snapshot that does not say whom to ask", "node: 1")
+	}
+	return s
+}
+
 var clientKeys = []string{"again", "lost"}
 
 func (r *reader) client(c *Client, f field) {
@@ -86,8 +98,9 @@ func (r *reader) checkClient(n ast.Node, c Client) {
 func (r *reader) checkBank(s *Scenario, step Step, n ast.Node) {
 	l, isLoad := step.Do.(Load)
 	_, isTransfer := step.Do.(Transfer)
+	_, isSnapshot := step.Do.(Snapshot)
 	switch {
-	case (isLoad || isTransfer) && s.Cluster.App != "bank":
+	case (isLoad || isTransfer || isSnapshot) && s.Cluster.App != "bank":
 		r.wrong(n, fmt.Sprintf("%s, and no bank", step.Do), "cluster: {app: bank}")
 	case isLoad && s.Cluster.Nodes < 2:
 		r.wrong(n, "a load on one node", "at least two nodes: one pays another")

@@ -89,6 +89,9 @@ func (s *Scenario) Refuses(p Place) error {
 			return fmt.Errorf("%s:%d: %s cannot be had on %s: found one every %s; expected %s or more",
 				s.File, step.Line, l, p.Engine(), l.Every, leastEvery)
 		}
+		if _, ok := step.Do.(Snapshot); ok {
+			return fmt.Errorf("%s:%d: %s cannot be had on %s: snapshots are for the simulator; expected on: [sim]", s.File, step.Line, step.Do, p.Engine())
+		}
 		if err := p.Supports(step.Do); err != nil {
 			return fmt.Errorf("%s:%d: %s cannot be done on %s: %w", s.File, step.Line, step.Do, p.Engine(), err)
 		}

@@ -286,6 +286,10 @@ expect: [request-once]`)
 	if err := fast.Refuses(mockPlace{mockup: &mockup{}}); err == nil || !strings.Contains(err.Error(), "expected 5ms or more") {
 		t.Errorf("too fast: got %v", err)
 	}
+	picture := mustParse(t, "cluster: {app: bank}\nsteps: [{at: 1s, snapshot: {node: 1}}]\nexpect: [request-once]")
+	if err := picture.Refuses(mockPlace{mockup: &mockup{}}); err == nil || !strings.Contains(err.Error(), "snapshots are for the simulator") {
+		t.Errorf("a snapshot: got %v", err)
+	}
 }
 
 // What happens on a live engine is judged as in the simulator.

@@ -123,6 +123,8 @@ func (p *player) do(a Action) {
 	case Transfer:
 		c := p.client(a.Client)
 		p.each(a.Nodes, func(id protocol.ID) { c.ask(id, bank.Transfer{To: a.To, Amount: a.Amount}) })
+	case Snapshot:
+		p.each(a.Nodes, func(id protocol.ID) { p.sim.Request(id, "snapshot") })
 	case Load:
 		p.load(p.client(a.Client), a.Every, p.sim.Now()+a.For)
 	default:

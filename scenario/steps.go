@@ -28,12 +28,13 @@ var verbs = map[string]func(*reader, ast.Node) Action{
 	"clock":     (*reader).clock,
 	"request":   (*reader).request,
 	"load":      (*reader).load,
+	"snapshot":  (*reader).snapshot,
 }
 
 // verbNames are the verbs in the order in which people are told of them.
 var verbNames = []string{
 	"crash", "recover", "pause", "resume", "partition", "isolate", "cut", "heal", "link", "reset", "disk", "slow",
-	"clock", "request", "load",
+	"clock", "request", "load", "snapshot",
 }
 
 func (r *reader) steps(n ast.Node, s *Scenario) ([]Step, []ast.Node) {

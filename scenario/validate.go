@@ -50,7 +50,7 @@ func (r *reader) checkTimes(s *Scenario, at *places) {
 // gentle actions are no faults: they may be done in the calm.
 func gentle(a Action) bool {
 	switch a.(type) {
-	case Elect, Transfer, Load, HealAll, Heal, Resume, Recover:
+	case Elect, Transfer, Load, Snapshot, HealAll, Heal, Resume, Recover:
 		return true
 	}
 	return false

@@ -6,6 +6,7 @@ import (
 	"ciranda.dev/app/bank"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/link"
+	"ciranda.dev/protocol/snapshot"
 )
 
 // account is the bank as a layer that asks for perfect links. It would do without; over them it need not wait for its
@@ -27,6 +28,12 @@ func (s Spec) Bank() bank.Options {
 func (s Spec) link() link.Options {
 	resend := max(40*ms, s.patience())
 	return link.Options{Resend: resend, Longest: max(time.Second, 2*resend), Trace: s.Notes}
+}
+
+// Snapshot are the rules of the spec's snapshots: a node that is suspected has half a second to show itself, or more where
+// round trips take longer.
+func (s Spec) Snapshot() snapshot.Options {
+	return snapshot.Options{Grace: max(500*ms, 2*s.patience()), Trace: s.Notes}.WithDefaults()
 }
 
 // patience exceeds a round trip.

@@ -10,7 +10,7 @@ import (
 	"ciranda.dev/protocol"
 )
 
-// The bank is on top, and only what it sends goes over links.
+// The bank is on top, and only what it and its snapshots send goes over links.
 func TestBank(t *testing.T) {
 	self := protocol.Self{ID: 1, Incarnation: 1, Group: []protocol.ID{1, 2}}
 	for _, election := range []string{"bully+stable+quorum", "none"} {
@@ -25,7 +25,7 @@ func TestBank(t *testing.T) {
 				reliable = append(reliable, tr.Channel)
 			}
 		}
-		if channels[1] != "link" || channels[len(channels)-1] != "bank" || !slices.Equal(reliable, []string{"bank"}) {
+		if channels[1] != "link" || channels[len(channels)-1] != "bank" || !slices.Equal(reliable, []string{"snapshot", "bank"}) {
 			t.Errorf("%s: got the layers %v, over links %v", election, channels, reliable)
 		}
 		var o protocol.Out
@@ -64,6 +64,9 @@ func TestBankTimes(t *testing.T) {
 			t.Error(err)
 		}
 		if err := s.Bank().Validate(); err != nil {
+			t.Error(err)
+		}
+		if err := s.Snapshot().Validate(); err != nil {
 			t.Error(err)
 		}
 		if least := 2 * p.Delay; s.link().Resend <= least || s.Bank().Resend <= least || s.Bank().Resend < 500*time.Millisecond {

@@ -1,6 +1,6 @@
 // Package stacks builds the stacks that Ciranda ships, by name: a failure detector and an election over it, with the
-// timeouts of a profile, and an application on top if one is asked for. An application talks over perfect links; what
-// the detector and the election send does not wait for those.
+// timeouts of a profile, and an application on top if one is asked for. An application talks over perfect links, and
+// snapshots can be taken of it; what the detector and the election send does not wait for the links.
 //
 // It refuses settings that contradict one another, with the formula that they break, and tells every derived bound as
 // a formula with its value ([Spec.Bounds]). The bounds hold as far as the profile's delay does.
@@ -21,6 +21,7 @@ import (
 	"ciranda.dev/protocol/election"
 	"ciranda.dev/protocol/election/bully"
 	"ciranda.dev/protocol/link"
+	"ciranda.dev/protocol/snapshot"
 )
 
 // A Spec names a stack. The zero Spec is heartbeat and bully with the profile Local.
@@ -43,7 +44,7 @@ var (
 )
 
 // Requests are what a client may ask of a shipped stack, by name.
-var Requests = map[string]any{"elect": election.Campaign{}}
+var Requests = map[string]any{"elect": election.Campaign{}, "snapshot": snapshot.Take{}}
 
 // Filled is the spec with its defaults in place, and the profile with what overrides it.
 func (s Spec) Filled() Spec {
@@ -95,6 +96,9 @@ func (s Spec) Build(self protocol.Self) (*protocol.Stack, error) {
 	}
 	if s.Election != "none" {
 		layers = append(layers, bully.New(s.bully()))
+	}
+	if s.App != "" {
+		layers = append(layers, snapshot.New(s.Snapshot()))
 	}
 	if s.App == "bank" {
 		layers = append(layers, &account{bank.New(s.Bank())})
