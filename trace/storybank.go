@@ -7,6 +7,7 @@ import (
 	"ciranda.dev/app/bank"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/link"
+	"ciranda.dev/protocol/snapshot"
 )
 
 // ofBank is the sentence of an indication of the bank or of a link. That a transfer is settled is not worth one: that it
@@ -37,6 +38,38 @@ func ofBank(e *Event) (sentence string, known bool) {
 	case link.Room{}.Kind():
 		d, ok := DataOf[link.Room](e)
 		return fmt.Sprintf("the link from node %d to node %d has room again", e.Node, d.Node), ok
+	}
+	return ofSnapshot(e)
+}
+
+// ofSnapshot is the sentence of an indication of a snapshot. That a node is asked for its state is not worth one, nor that
+// a channel is empty.
+func ofSnapshot(e *Event) (sentence string, known bool) {
+	switch e.Name() {
+	case snapshot.Started{}.Kind():
+		d, ok := DataOf[snapshot.Started](e)
+		return fmt.Sprintf("node %d is asked for a snapshot, %s", e.Node, d.ID), ok
+	case snapshot.Cut{}.Kind():
+		_, ok := DataOf[snapshot.Cut](e)
+		return "", ok
+	case snapshot.Recorded{}.Kind():
+		d, ok := DataOf[snapshot.Recorded](e)
+		return fmt.Sprintf("node %d records its state for snapshot %s", e.Node, d.ID), ok
+	case snapshot.Closed{}.Kind():
+		d, ok := DataOf[snapshot.Closed](e)
+		if len(d.Messages) == 0 {
+			return "", ok
+		}
+		return fmt.Sprintf("node %d finds %s on the way from node %d for snapshot %s", e.Node, counted(len(d.Messages), "message"), d.From, d.ID), ok
+	case snapshot.Aborted{}.Kind():
+		d, ok := DataOf[snapshot.Aborted](e)
+		return fmt.Sprintf("node %d drops its part of snapshot %s", e.Node, d.ID), ok
+	case snapshot.Done{}.Kind():
+		d, ok := DataOf[snapshot.Done](e)
+		if d.Complete || len(d.Missing) == 0 {
+			return fmt.Sprintf("snapshot %s is complete", d.ID), ok
+		}
+		return fmt.Sprintf("snapshot %s is not complete: node %d is missing, %s", d.ID, d.Missing[0].Node, d.Missing[0].Why), ok
 	}
 	return "", false
 }

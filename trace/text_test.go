@@ -12,6 +12,7 @@ import (
 	"ciranda.dev/protocol/detector"
 	"ciranda.dev/protocol/election"
 	"ciranda.dev/protocol/link"
+	"ciranda.dev/protocol/snapshot"
 	"ciranda.dev/trace"
 )
 
@@ -23,6 +24,7 @@ func every() []trace.Event {
 	note := func(d protocol.Event) trace.Event {
 		return trace.Event{Kind: trace.Noted, Layer: 1, Node: 2, Inc: 1, N: 9, Data: d}
 	}
+	taken := snapshot.ID{Node: 1, Incarnation: 1, Number: 1}
 	term := func(c uint64, l protocol.ID) election.Term { return election.Term{Counter: c, Leader: l} }
 	return []trace.Event{
 		{Kind: trace.Start, Node: 1, Inc: 1, N: 1, Lamport: 1, Data: trace.Life{}},
@@ -59,6 +61,11 @@ func every() []trace.Event {
 		told(1, protocol.Reply{ID: 5, Body: protocol.Refused{Why: "amount: found 500; expected at most the balance, 70"}}),
 		told(1, link.Failed{Node: 2, Incarnation: 1, Packets: 3}), told(1, link.Ejected{Node: 2, Incarnation: 1, Why: link.Backlogged}),
 		told(1, link.Full{Node: 2}), told(1, link.Room{Node: 2}),
+		told(1, snapshot.Started{ID: taken}), told(2, snapshot.Cut{ID: taken}), told(2, snapshot.Recorded{ID: taken}),
+		told(2, snapshot.Closed{ID: taken, From: 1}), told(2, snapshot.Closed{ID: taken, From: 1, Messages: make([]snapshot.Message, 2)}),
+		told(1, snapshot.Done{ID: taken, Complete: true}),
+		told(1, snapshot.Done{ID: taken, Missing: []snapshot.Missing{{Node: 3, Why: "did not report in time"}}}),
+		told(2, snapshot.Aborted{ID: taken}),
 		note(detector.Hint{Node: 5, Incarnation: 1}), note(protocol.LinkDown{Node: 5, Incarnation: 1}),
 		note(protocol.Disk{Stalled: true}), note(protocol.Disk{}), note(protocol.Stopping{}),
 		{Kind: trace.Pause, Node: 2, Inc: 1}, {Kind: trace.Resume, Node: 2, Inc: 1},

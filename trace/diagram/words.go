@@ -9,6 +9,7 @@ import (
 	"ciranda.dev/protocol/detector"
 	"ciranda.dev/protocol/election"
 	"ciranda.dev/protocol/link"
+	"ciranda.dev/protocol/snapshot"
 	"ciranda.dev/trace"
 )
 
@@ -138,6 +139,18 @@ func toldText(e *trace.Event) (text, class string) {
 	case "bank.apply":
 		d, _ := trace.DataOf[bank.Credited](e)
 		return fmt.Sprintf("gets %d of %d, has %d", d.Amount, d.TID.Node, d.Balance), "l"
+	case "snap.cut", "snap.chan":
+		return "", ""
+	case "snap.start":
+		return "is asked for a snapshot", "l"
+	case "snap.local":
+		d, _ := trace.DataOf[snapshot.Recorded](e)
+		return fmt.Sprintf("cut %s", d.ID), "lk"
+	case "snap.done":
+		if d, _ := trace.DataOf[snapshot.Done](e); !d.Complete {
+			return "snapshot incomplete", "lq"
+		}
+		return "snapshot complete", "lk"
 	case "link.failed":
 		d, _ := trace.DataOf[link.Failed](e)
 		return fmt.Sprintf("%d packets to %d fail", d.Packets, d.Node), "ls"
