@@ -88,6 +88,10 @@ func (o *Out) Indicate(e Event) {
 	o.push(event{kind: indication, at: int16(o.layer + 1), body: e})
 }
 
+// Tell tells the layers above of e, as [Out.Indicate] does, and leaves the trace alone: for what is large, and told of
+// otherwise.
+func (o *Out) Tell(e Event) { o.push(event{kind: indication, at: int16(o.layer + 1), body: e}) }
+
 // Note puts e into the trace and does nothing else.
 func (o *Out) Note(e Event) { o.effect(Effect{Kind: Note, Body: e}) }
 

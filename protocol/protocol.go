@@ -138,9 +138,11 @@ const (
 	NoLoss                                // what is sent to a node that stays up arrives, and once
 	FailureDetection                      // suspicions of nodes
 	Leadership                            // one node is told to all as the leader
+	Views                                 // agreed lists of members, and an agreed end of each
+	Multicast                             // messages to the members of a view, in several orders
 )
 
-var propertyNames = []string{"FIFO order", "no loss", "failure detection", "leadership"}
+var propertyNames = []string{"FIFO order", "no loss", "failure detection", "leadership", "views", "multicast"}
 
 func (p Property) String() string {
 	text := ""
