@@ -9,8 +9,9 @@ import (
 
 // A Member is one membership of a node. A node that leaves or is excluded comes back as another member.
 type Member struct {
-	Node protocol.ID `json:"node"`
-	// Life counts the memberships that the node has asked for, over all its incarnations, from 1. It is durable.
+	Node        protocol.ID          `json:"node"`
+	Incarnation protocol.Incarnation `json:"inc"`
+	// Life counts the memberships that the node has asked for in that incarnation, from 1.
 	Life uint32 `json:"life"`
 }
 
@@ -118,9 +119,6 @@ type (
 		Gone   []protocol.ID `json:"gone,omitempty"`   // those of the one before who are not in it, as such
 		First  bool          `json:"first,omitempty"`  // this node was not in the one before
 		Upto   Cut           `json:"upto,omitempty"`   // what belongs to the one before, by its ranks; nil if First
-		// Key is secret, drawn anew for each view by who proposed it, and known to its members alone: 32 bytes. It seals what
-		// is sent outside of connections.
-		Key []byte `json:"-"`
 	}
 	// Excluded says that this node is no member any more. What was queued fails. It comes back as another member by
 	// itself, unless it has left.
