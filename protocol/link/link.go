@@ -114,11 +114,10 @@ func (l *Link) Receive(from protocol.ID, m protocol.Message, o *protocol.Out) {
 // begin makes a newer life of a peer the present one. What was sent to the old one fails; what was sent when no life
 // was known goes to this one.
 func (l *Link) begin(p *peer, life protocol.Incarnation, o *protocol.Out) {
-	switch {
-	case l.opts.Mistake == Readdresses:
+	if l.opts.Mistake == Readdresses {
 		p.renumber()
-	case p.known():
-		l.fail(p, o)
+	} else {
+		l.part(p, o)
 	}
 	p.life, p.over, p.ejected = life, false, false
 	if l.opts.Mistake != KeepsCount {
@@ -141,10 +140,18 @@ func (l *Link) end(p *peer, life protocol.Incarnation, o *protocol.Out) {
 	if life < p.life || life == p.life && p.over || l.opts.Mistake == Readdresses {
 		return
 	}
+	l.part(p, o)
+	p.life, p.over, p.ejected = life, true, false
+}
+
+// part gives up what was sent to the present life of a peer. What was sent when none was known stays.
+func (l *Link) part(p *peer, o *protocol.Out) {
 	if p.known() {
 		l.fail(p, o)
 	}
-	p.life, p.over, p.ejected = life, true, false
+	if p.known() || p.ejected {
+		o.Tell(Over{p.id, p.target()})
+	}
 }
 
 // Expire sends again what was not answered.

@@ -35,6 +35,13 @@ type (
 		Incarnation protocol.Incarnation `json:"inc"` // 0 if no life was known yet
 		Packets     int                  `json:"packets"`
 	}
+	// Over says that what was sent to a node until now is for no later life of it: it was for the life that is over, or
+	// is lost with a link that was ejected. What is sent from here on is for the life that is heard of next, or is the
+	// present one. It is told to the layers above and not in traces.
+	Over struct {
+		Node        protocol.ID          `json:"node"`
+		Incarnation protocol.Incarnation `json:"inc"` // 0 if no life was known yet
+	}
 	// Full says that the window to a node is full: what is sent to it now has to wait.
 	Full struct {
 		Node protocol.ID `json:"node"`
@@ -95,6 +102,9 @@ type (
 
 // Kind is the event's name in traces.
 func (Failed) Kind() string { return "link.failed" }
+
+// Kind is the event's name.
+func (Over) Kind() string { return "link.over" }
 
 // Kind is the event's name in traces.
 func (Full) Kind() string { return "link.full" }
