@@ -182,7 +182,7 @@ func (c *Config) transport() func(transport.Handler, func() transport.Hello) (tr
 }
 
 // hear takes what leaves the top of the stack.
-func (m *Member) hear(e protocol.Event) {
+func (m *Member) hear(e protocol.Event, _ uint64) {
 	elected, ok := e.(election.Elected)
 	if !ok {
 		return

@@ -36,7 +36,7 @@ func ExampleOpen() {
 			Transport: func(h transport.Handler, hello func() transport.Hello) (transport.Transport, error) {
 				return tcp.Open(tcp.Config{Hello: hello, Handler: h, Listener: ports[id], Peers: addresses})
 			},
-			Leave: func(e protocol.Event) {
+			Leave: func(e protocol.Event, _ uint64) {
 				if e, ok := e.(election.Elected); ok && id == 1 && e.Leader == 3 {
 					elected <- fmt.Sprintf("node 1 follows node %d", e.Leader)
 				}

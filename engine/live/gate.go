@@ -208,6 +208,6 @@ func (n *Node) hand(e protocol.Event) {
 	if r, ok := e.(protocol.Reply); ok {
 		n.reply(r)
 	} else if n.cfg.Leave != nil {
-		n.cfg.Leave(e)
+		n.cfg.Leave(e, n.lamport.Time())
 	}
 }

@@ -60,9 +60,9 @@ type Config struct {
 
 	Sink  trace.Sink  // takes the trace, from one goroutine; nil: none is recorded
 	Level trace.Level // how much is recorded; zero means trace.Protocol
-	// Leave is told of what leaves the top of the stack and is no reply, from the node's goroutine: it must not wait
-	// for the node. May be nil.
-	Leave func(e protocol.Event)
+	// Leave is told of what leaves the top of the stack and is no reply, and the node's Lamport time then: that of the
+	// event before it. It is called in the node's goroutine, so it must not wait for the node. May be nil.
+	Leave func(e protocol.Event, lamport uint64)
 	Log   *slog.Logger // for operators; nil: nothing is logged
 
 	Seed    uint64 // of what the node draws

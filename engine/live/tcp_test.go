@@ -38,7 +38,7 @@ func (b *band) config(id protocol.ID) Config {
 		b.links[id] = link
 		return link, err
 	}
-	cfg.Leave = func(e protocol.Event) {
+	cfg.Leave = func(e protocol.Event, _ uint64) {
 		if e, ok := e.(election.Elected); ok {
 			b.views <- view{id, e.Leader}
 		}
