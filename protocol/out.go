@@ -7,9 +7,10 @@ import (
 
 // Inputs are what a step may read from outside. They are recorded with the step, so that it can be done again.
 type Inputs struct {
-	Now  time.Duration   // monotonic, since a moment that is the same for the whole incarnation
-	Wall time.Duration   // the wall clock's reading since the Unix epoch; may jump
-	Draw func(n int) int // a number in [0, n); nil where nothing may be drawn
+	Now     time.Duration   // monotonic, since a moment that is the same for the whole incarnation
+	Wall    time.Duration   // the wall clock's reading since the Unix epoch; may jump
+	Lamport uint64          // the runtime's Lamport clock, above the stamps of all that was received; 0 where none is kept
+	Draw    func(n int) int // a number in [0, n); nil where nothing may be drawn
 }
 
 // An Out takes the effects of one step, in order, and holds the events on their way between the layers of the stack.
@@ -121,6 +122,10 @@ func (o *Out) Wall() time.Duration { return o.inputs.Wall }
 // Ungate says that what this handler does from here on promises nothing about the node's state, so that it may leave
 // before the disk has confirmed what was persisted: heartbeats, acknowledgements of the link, a resignation.
 func (o *Out) Ungate() { o.ungated = true }
+
+// Lamport is the runtime's Lamport clock, constant within a step; 0 where none is kept. It is for people to read: what a
+// layer does must not depend on it.
+func (o *Out) Lamport() uint64 { return o.inputs.Lamport }
 
 // Effects are the step's effects in order. They are valid until the Out is used for another step.
 func (o *Out) Effects() []Effect { return o.effects }

@@ -141,6 +141,7 @@ func (n *Node) receive(now time.Time, a *arrival) {
 
 func (n *Node) deliver(now time.Time, a *arrival) {
 	n.stats.Received++
+	n.heard = max(n.heard, a.envelope.Lamport)
 	n.begin(now, trace.Event{Kind: trace.Receive, Lamport: a.envelope.Lamport, Peer: n.sender.id, PeerInc: n.sender.inc,
 		Seq: a.envelope.Seq, Layer: a.packet.Channel, Data: a.packet.Body})
 	n.stack.Receive(n.sender.id, n.sender.inc, a.packet, n.inputs(now), &n.out)

@@ -167,6 +167,7 @@ type Node struct {
 	counter *disk.Counter // of the Lamport clock; nil without a disk
 	stalled bool          // the disk
 	lamport clock.Lamport
+	heard   uint64        // the highest Lamport time of a message that was received
 	known   uint64        // the highest Lamport time that a handshake told
 	now     int64         // when the step began, for the trace
 	local   time.Duration // the same on the node's monotonic clock

@@ -273,7 +273,7 @@ func (n *Node) inputs(now time.Time) protocol.Inputs {
 		n.until = now.Add(n.slow)
 	}
 	n.local = n.clock.monotonic(now)
-	return protocol.Inputs{Now: n.local, Wall: n.clock.wall(now), Draw: n.draw}
+	return protocol.Inputs{Now: n.local, Wall: n.clock.wall(now), Lamport: max(n.lamport.Time(), n.heard), Draw: n.draw}
 }
 
 // watchDisk tells the stack when the disk has stalled, and when it answers again.

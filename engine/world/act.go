@@ -54,6 +54,7 @@ func (w *World) step(n *node, in *input) {
 	w.acting, w.draws = n, w.draws[:0]
 	w.inputs.Now = n.monotonic(w.now)
 	w.inputs.Wall = w.now + n.wall
+	w.inputs.Lamport = n.lamport
 	if w.cfg.Twice {
 		w.stepTwice(n, in)
 	} else {
