@@ -24,6 +24,7 @@ type Client struct {
 	Events     cirandav1.EventServiceClient
 	Supervisor cirandav1.SupervisorServiceClient
 	Bank       cirandav1.BankServiceClient
+	Group      cirandav1.GroupServiceClient
 	Echo       cirandav1.EchoServiceClient
 	Health     healthv1.HealthClient
 
@@ -85,6 +86,7 @@ func newClient(c connection, a Access) *Client {
 		Events:     cirandav1.NewEventServiceClient(c),
 		Supervisor: cirandav1.NewSupervisorServiceClient(c),
 		Bank:       cirandav1.NewBankServiceClient(c),
+		Group:      cirandav1.NewGroupServiceClient(c),
 		Echo:       cirandav1.NewEchoServiceClient(c),
 		Health:     healthv1.NewHealthClient(c),
 		connection: c,

@@ -101,7 +101,7 @@ func (m *metrics) done(port, name, code string, took time.Duration) {
 	}
 	label := string(method.Parent().Name()) + "/" + string(method.Name())
 	m.handled.WithLabelValues(port, label, code).Inc()
-	if !method.IsStreamingServer() {
+	if !method.IsStreamingServer() && !method.IsStreamingClient() {
 		m.took.WithLabelValues(port, label).Observe(took.Seconds())
 	}
 }

@@ -51,6 +51,15 @@ func addNeeds(roles map[string]pki.Role, s protoreflect.ServiceDescriptor) {
 	}
 }
 
+// deeds are what methods do, as people say it.
+var deeds = map[string]string{
+	cirandav1.BankService_Transfer_FullMethodName:         "moving money",
+	cirandav1.GroupService_Multicast_FullMethodName:       "sending messages to the group",
+	cirandav1.GroupService_MulticastStream_FullMethodName: "sending messages to the group",
+	cirandav1.GroupService_Leave_FullMethodName:           "having a node leave the group",
+	cirandav1.GroupService_Join_FullMethodName:            "having a node join the group",
+}
+
 // RequireRole says whether who makes the call of a context may call a method, such as /ciranda.v1.BankService/Transfer.
 // Every server of the contract must ask it. A method that states no role is for nobody.
 func RequireRole(ctx context.Context, method string) error {
@@ -62,8 +71,8 @@ func RequireRole(ctx context.Context, method string) error {
 		return &Error{Code: codes.PermissionDenied, Text: fmt.Sprintf("%s states no role that it needs, so nobody may call it", method)}
 	}
 	what := strings.ReplaceAll(strings.TrimPrefix(method, "/ciranda.v1."), "/", ".")
-	if need == pki.Client {
-		what = "moving money"
+	if words := deeds[method]; words != "" {
+		what = words
 	}
 	return &Error{Code: codes.PermissionDenied,
 		Text: fmt.Sprintf("%s needs the role %s; you are %s %s", what, need, caller.Role, caller.Name),

@@ -129,6 +129,7 @@ func (s *Server) serveHTTP(c Config) {
 	c.Services.registerHTTP(services.Handle, options...)
 	mux := http.NewServeMux()
 	services.HandleFunc("GET /events", c.Services.events())
+	services.HandleFunc("GET /deliveries", c.Services.deliveries())
 	services.Handle("GET /metrics", s.metrics.handler())
 	mux.Handle("/", c.Access.identified(readWhole(services)))
 	mux.HandleFunc("GET /livez", probe(nil))

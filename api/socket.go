@@ -54,8 +54,8 @@ func (m socketMetrics) unary(ctx context.Context, r any, info *grpc.UnaryServerI
 }
 
 // DialSocket makes a client of the socket ports at one or more addresses, HOST:PORT,…, as Dial does of gRPC ports. It has
-// no streams, so Events and Node.Follow are not served, nor is Health; and its calls are done one after the other. See
-// [socket.Client] for what it says of calls whose connection is lost.
+// no streams, so Events, Node.Follow, Group.Listen and Group.MulticastStream are not served, nor is Health; and its calls
+// are done one after the other. See [socket.Client] for what it says of calls whose connection is lost.
 func DialSocket(addresses string, a Access) (*Client, error) {
 	if err := a.Validate(); err != nil {
 		return nil, err

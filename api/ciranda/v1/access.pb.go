@@ -29,7 +29,7 @@ const (
 	Role_ROLE_UNSPECIFIED Role = 0
 	// Reads.
 	Role_ROLE_OBSERVER Role = 1
-	// Moves money.
+	// Moves money, sends messages to the group.
 	Role_ROLE_CLIENT Role = 2
 	// Forces elections, makes faults, starts and stops nodes.
 	Role_ROLE_OPERATOR Role = 3

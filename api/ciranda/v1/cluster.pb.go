@@ -505,6 +505,14 @@ type NodeStatus struct {
 	Refused uint64 `protobuf:"varint,15,opt,name=refused,proto3" json:"refused,omitempty"`
 	// host:port of its port for plain sockets; empty where it has none.
 	SocketAddress string `protobuf:"bytes,16,opt,name=socket_address,json=socketAddress,proto3" json:"socket_address,omitempty"`
+	// The last view of the group that it installed; 0 if there was none, or it runs no group.
+	View uint64 `protobuf:"varint,17,opt,name=view,proto3" json:"view,omitempty"`
+	// Whether it is a member of the group now.
+	Member bool `protobuf:"varint,18,opt,name=member,proto3" json:"member,omitempty"`
+	// The coordinator of that view.
+	Coordinator uint32 `protobuf:"varint,19,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
+	// Why the group stands still there; empty if it does not.
+	Blocked       string `protobuf:"bytes,20,opt,name=blocked,proto3" json:"blocked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -647,6 +655,34 @@ func (x *NodeStatus) GetRefused() uint64 {
 func (x *NodeStatus) GetSocketAddress() string {
 	if x != nil {
 		return x.SocketAddress
+	}
+	return ""
+}
+
+func (x *NodeStatus) GetView() uint64 {
+	if x != nil {
+		return x.View
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetMember() bool {
+	if x != nil {
+		return x.Member
+	}
+	return false
+}
+
+func (x *NodeStatus) GetCoordinator() uint32 {
+	if x != nil {
+		return x.Coordinator
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetBlocked() string {
+	if x != nil {
+		return x.Blocked
 	}
 	return ""
 }
@@ -1824,7 +1860,7 @@ const file_ciranda_v1_cluster_proto_rawDesc = "" +
 	"\aproblem\x18\a \x01(\tR\aproblem\"8\n" +
 	"\x04Term\x12\x18\n" +
 	"\acounter\x18\x01 \x01(\x04R\acounter\x12\x16\n" +
-	"\x06leader\x18\x02 \x01(\rR\x06leader\"\xec\x03\n" +
+	"\x06leader\x18\x02 \x01(\rR\x06leader\"\xd4\x04\n" +
 	"\n" +
 	"NodeStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12+\n" +
@@ -1844,7 +1880,11 @@ const file_ciranda_v1_cluster_proto_rawDesc = "" +
 	"\x05phase\x18\r \x01(\tR\x05phase\x12\x18\n" +
 	"\aproblem\x18\x0e \x01(\tR\aproblem\x12\x18\n" +
 	"\arefused\x18\x0f \x01(\x04R\arefused\x12%\n" +
-	"\x0esocket_address\x18\x10 \x01(\tR\rsocketAddress\"\"\n" +
+	"\x0esocket_address\x18\x10 \x01(\tR\rsocketAddress\x12\x12\n" +
+	"\x04view\x18\x11 \x01(\x04R\x04view\x12\x16\n" +
+	"\x06member\x18\x12 \x01(\bR\x06member\x12 \n" +
+	"\vcoordinator\x18\x13 \x01(\rR\vcoordinator\x12\x18\n" +
+	"\ablocked\x18\x14 \x01(\tR\ablocked\"\"\n" +
 	"\fElectRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\"=\n" +
 	"\rElectResponse\x12\x12\n" +
