@@ -32,14 +32,29 @@ type ask struct {
 // is Refused; or ErrMaybe, wrapped, if the call had entered when ctx or the node ended; else it has not entered, and
 // the error wraps that of ctx, or is ErrStopped.
 func (n *Node) Call(ctx context.Context, body any) (any, error) {
+	wait, err := n.Begin(ctx, body)
+	if err != nil {
+		return nil, err
+	}
+	return wait(ctx)
+}
+
+// Begin is the first half of Call: it returns when the request has entered, and gives the other half, which is called
+// once. So requests can enter in an order, and none has to wait for the reply to the one before.
+func (n *Node) Begin(ctx context.Context, body any) (wait func(context.Context) (any, error), err error) {
 	c := &call{body: body, reply: make(chan any, 1)}
 	select {
 	case n.calls <- c:
+		return func(ctx context.Context) (any, error) { return n.await(ctx, c) }, nil
 	case <-ctx.Done():
 		return nil, fmt.Errorf("live: the call was not begun: %w", ctx.Err())
 	case <-n.done:
 		return nil, ErrStopped
 	}
+}
+
+// await waits for the reply to a call that has entered.
+func (n *Node) await(ctx context.Context, c *call) (any, error) {
 	select {
 	case r := <-c.reply:
 		return result(r)
