@@ -89,7 +89,7 @@ func eventText(e *trace.Event) string {
 // parseProperty reads the command: the property's name, its parameters, and what differs from a cluster of three
 // nodes with a heartbeat detector and Bully in the simulator.
 func parseProperty(d *datadriven.TestData) (Property, error) {
-	setup := Setup{Level: trace.Full, Link: true, Election: &Election{}, Detector: &Detector{
+	setup := Setup{Level: trace.Full, Link: true, Group: &Group{Casts: true, Notes: true}, Election: &Election{}, Detector: &Detector{
 		Interval: 100 * time.Millisecond, Timeout: 350 * time.Millisecond, Verify: 30 * time.Millisecond}}
 	params, n := Params{}, 3
 	for _, a := range d.CmdArgs {
@@ -116,6 +116,14 @@ func parseProperty(d *datadriven.TestData) (Property, error) {
 			setup.Election = nil
 		case "no-detector":
 			setup.Detector = nil
+		case "no-group":
+			setup.Group = nil
+		case "no-casts":
+			setup.Group.Casts = false
+		case "no-notes":
+			setup.Group.Notes = false
+		case "lanes":
+			setup.Group.Lanes = append(setup.Group.Lanes, parseLane(value))
 		case "no-link":
 			setup.Link = false
 		case "protocol":
@@ -287,7 +295,7 @@ func describe(e *trace.Event, words []string) error {
 		after, _ := time.ParseDuration(arg(2))
 		e.Kind, e.Timer, e.After = timers[words[0]], protocol.Timer{Kind: uint32(num(1))}, int64(after)
 	default:
-		return fmt.Errorf("unknown event %q", words[0])
+		return describeGroup(e, words)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/multicast"
 	"ciranda.dev/trace"
 )
 
@@ -46,6 +47,7 @@ type Setup struct {
 	Link      bool          // a link layer runs that notes what it carries (link.Options.Trace)
 	Bank      *Bank         // nil if none runs
 	Snapshot  *Snapshot     // nil if no layer for snapshots runs
+	Group     *Group        // nil if none runs
 }
 
 // An Election is what properties must know of the one that runs.
@@ -74,6 +76,15 @@ type Bank struct {
 // A Snapshot is what properties must know of the layer for snapshots that runs.
 type Snapshot struct {
 	Within time.Duration // for which a snapshot takes at most; zero means 10 s
+}
+
+// A Group is what properties must know of the group that runs.
+type Group struct {
+	// Lanes are those in which something is cast, as far as that is known. A property about an order judges those that
+	// promise it; if there are others only, it judges these, and may be violated. None means any.
+	Lanes []multicast.Lane
+	Casts bool // a layer for multicast runs
+	Notes bool // it notes what it holds (multicast.Options.Trace)
 }
 
 func (s *Setup) withDefaults() *Setup {
@@ -124,6 +135,14 @@ func (s *Setup) basis(b Basis) string {
 // slack is what times are forgiven.
 func (s *Setup) slack() int64 { return int64(s.Tolerance) }
 
+// exact says that all that happens is recorded, also what a node does last.
+func (s *Setup) exact() bool { return s.Engine == Simulated || s.Engine == Untimed }
+
+// judges says whether a property about an order judges a lane: see Group.Lanes.
+func (s *Setup) judges(l multicast.Lane, promises func(multicast.Lane) bool) bool {
+	return promises(l) || len(s.Group.Lanes) > 0 && !slices.ContainsFunc(s.Group.Lanes, promises)
+}
+
 func (s *Setup) majority() int { return len(s.Nodes)/2 + 1 }
 
 // timeout is the detector's, or that of the reference network.
@@ -167,6 +186,10 @@ func (s *Setup) resetBound() time.Duration {
 
 // bankBound is within what a transfer is applied once the network is calm.
 func (s *Setup) bankBound() time.Duration { return wholeSeconds(10 * s.Bank.Resend) }
+
+// groupBound is within what a group is in one view once the network is calm: the lost must be suspected, and two seconds are
+// for who was cut off, to hear of the view and to join it again.
+func (s *Setup) groupBound() time.Duration { return s.detectionBound() + 2*time.Second }
 
 // Params are the parameters of a property, by name. One that is absent has its default.
 type Params map[string]time.Duration

@@ -46,6 +46,9 @@ const (
 	NeedsBank
 	NeedsLink // a link layer that notes what it carries
 	NeedsSnapshot
+	NeedsGroup
+	NeedsCasts   // a group with a layer for multicast
+	NeedsStreams // one that notes what it holds
 )
 
 var within = Param{Name: "within", Doc: "the time allowed from the moment of calm; default 2T + 2s, rounded up to whole seconds",
@@ -67,6 +70,15 @@ var endsWithin = Param{Name: "within", Doc: "the time allowed from the begin, on
 
 var completesWithin = Param{Name: "within", Doc: "for how long it must have been calm; default T + η + 2Δ (on a ring 2T + 21η + 4Δ), rounded up to whole seconds",
 	value: (*Setup).detectionBound}
+
+var groupWithin = Param{Name: "within", Doc: "the time allowed from the moment of calm; default T + η + 2Δ (on a ring 2T + 21η + 4Δ), rounded up to whole seconds, and 2s",
+	value: (*Setup).groupBound}
+
+var forgottenWithin = Param{Name: "within", Doc: "for how long it must have been calm and nothing cast; default 3s",
+	value: func(*Setup) time.Duration { return 3 * time.Second }}
+
+var castWithin = Param{Name: "within", Doc: "the time allowed from the casting, or from the moment of calm if that is later; default 3s",
+	value: func(*Setup) time.Duration { return 3 * time.Second }}
 
 // Properties are all there are, in the order in which reports show them.
 var Properties = []Spec{
@@ -187,6 +199,57 @@ var Properties = []Spec{
 	{Name: "snapshot-completes", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsSnapshot, Params: []Param{completesWithin},
 		Doc:   "once calm has lasted for a while and all nodes are up, every snapshot is complete",
 		build: func(b base, v []time.Duration) Property { return &snapshotCompletes{base: b, within: int64(v[0])} }},
+	{Name: "group-one-view", Level: trace.Protocol, Basis: Order, Needs: NeedsGroup,
+		Doc:   "views of one number have the same members, at all nodes and over all their lives",
+		build: func(b base, v []time.Duration) Property { return &oneView{base: b} }},
+	{Name: "group-self", Level: trace.Protocol, Basis: Order, Needs: NeedsGroup,
+		Doc:   "a node is a member of the views that it installs, in its present life",
+		build: func(b base, v []time.Duration) Property { return &inItsViews{base: b} }},
+	{Name: "group-no-gap", Level: trace.Protocol, Basis: Order, Needs: NeedsGroup,
+		Doc:   "a member installs one view after the other, and tells truly who came and went",
+		build: func(b base, v []time.Duration) Property { return &noGap{base: b} }},
+	{Name: "group-settles", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsGroup, Params: []Param{groupWithin},
+		Doc:   "once it is calm, all live nodes that did not leave are in one view, and nobody else; too few for that say that they stand still",
+		build: func(b base, v []time.Duration) Property { return &groupSettles{base: b, within: int64(v[0])} }},
+	{Name: "group-excluded-silent", Level: trace.Protocol, Basis: Order, Needs: NeedsGroup,
+		Doc:   "who is out of the group is silent there until it is back as another member",
+		build: func(b base, v []time.Duration) Property { return &excludedSilent{base: b} }},
+	{Name: "group-same-set", Level: trace.Protocol, Basis: Order, Needs: NeedsCasts,
+		Doc:   "who goes on from one view to the next has delivered the same in the first",
+		build: func(b base, v []time.Duration) Property { return &sameSet{base: b} }},
+	{Name: "group-own-view", Level: trace.Protocol, Basis: Order, Needs: NeedsCasts,
+		Doc:   "a message is delivered in the view in which it was cast",
+		build: func(b base, v []time.Duration) Property { return &ownView{base: b} }},
+	{Name: "multicast-once", Level: trace.Protocol, Basis: Order, Needs: NeedsCasts,
+		Doc:   "a message is delivered once at each node, and not before it was cast",
+		build: func(b base, v []time.Duration) Property { return &castOnce{base: b} }},
+	{Name: "multicast-agreement", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsCasts, Params: []Param{castWithin},
+		Doc:   "what a member casts is delivered by all that go on, unless it crashes or is excluded; once it is calm, in time",
+		build: func(b base, v []time.Duration) Property { return &castArrives{base: b, within: int64(v[0])} }},
+	{Name: "multicast-uniform", Level: trace.Protocol, Basis: Order, Needs: NeedsCasts,
+		Doc:   "what any member delivers uniformly, even one that dies next, is delivered by all that go on",
+		build: func(b base, v []time.Duration) Property { return &uniformly{base: b} }},
+	{Name: "multicast-fifo", Level: trace.Protocol, Basis: Order, Needs: NeedsCasts,
+		Doc:   "the messages of one sender are delivered in the order in which it cast them",
+		build: func(b base, v []time.Duration) Property { return &inOrder{base: b} }},
+	{Name: "multicast-causal", Level: trace.Protocol, Basis: Order, Needs: NeedsCasts,
+		Doc:   "no message is delivered before one that its sender had delivered when it cast it",
+		build: func(b base, v []time.Duration) Property { return &causeFirst{base: b} }},
+	{Name: "multicast-total", Level: trace.Protocol, Basis: Order, Needs: NeedsCasts,
+		Doc:   "what the members of a view deliver is one sequence, or the beginning of it",
+		build: func(b base, v []time.Duration) Property { return &sameOrder{base: b} }},
+	{Name: "multicast-safe", Level: trace.Protocol, Basis: Order, Needs: NeedsCasts | NeedsStreams,
+		Doc:   "a uniform message is delivered when more than half of the view hold it",
+		build: func(b base, v []time.Duration) Property { return &heldFirst{base: b} }},
+	{Name: "multicast-one-place", Level: trace.Protocol, Basis: Order, Needs: NeedsCasts | NeedsStreams,
+		Doc:   "only the coordinator gives messages places in the total order, each message one and each place one message",
+		build: func(b base, v []time.Duration) Property { return &onePlace{base: b} }},
+	{Name: "multicast-held-by-all", Level: trace.Protocol, Basis: Order, Needs: NeedsCasts | NeedsStreams,
+		Doc:   "a node forgets only what all members of its view hold",
+		build: func(b base, v []time.Duration) Property { return &heldByAll{base: b} }},
+	{Name: "multicast-forgotten", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsCasts | NeedsStreams, Params: []Param{forgottenWithin},
+		Doc:   "when nothing has been cast for a while, and it is calm, no messages are kept",
+		build: func(b base, v []time.Duration) Property { return &allForgotten{base: b, within: int64(v[0])} }},
 }
 
 // Lookup finds a property by its name; nil if there is none.
@@ -230,6 +293,12 @@ func (s *Spec) Refuses(setup Setup) error {
 		expected = "a cluster with a bank"
 	case s.Needs&NeedsSnapshot != 0 && setup.Snapshot == nil:
 		expected = "a cluster with a layer for snapshots: an app"
+	case s.Needs&(NeedsGroup|NeedsCasts) != 0 && setup.Group == nil:
+		expected = "a cluster with a group: orders"
+	case s.Needs&NeedsCasts != 0 && !setup.Group.Casts:
+		expected = "a group with a layer for multicast"
+	case s.Needs&NeedsStreams != 0 && !setup.Group.Notes:
+		expected = "a group that notes what its members hold: on: [sim]"
 	case s.Needs&NeedsLink != 0 && !setup.Link:
 		expected = "a cluster with a link layer that notes what it carries: an app, and on: [sim]"
 	default:
