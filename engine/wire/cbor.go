@@ -51,6 +51,11 @@ type encoder struct {
 	b      []byte
 	memory int
 	depth  int
+
+	last *shared // nil: nothing is shared
+	tail []byte  // what is shared stands at cut in the encoding, in place of what would be there in b
+	cut  int
+	made bool // tail was made here
 }
 
 // enter goes one level deeper, to something that takes memory.
@@ -66,10 +71,11 @@ func (e *encoder) leave() { e.depth-- }
 
 // A decoder reads b from at on, and may still take memory.
 type decoder struct {
-	b      []byte
-	at     int
-	memory int
-	depth  int
+	b       []byte
+	at      int
+	memory  int
+	depth   int
+	inPlace bool // byte slices are parts of b
 }
 
 // enter goes one level deeper, to something that takes memory.

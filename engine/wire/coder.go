@@ -26,8 +26,11 @@ func (c *Codec) compile(t reflect.Type) (*coder, error) {
 }
 
 func (c *Codec) make(t reflect.Type) (coder, error) {
-	if t == packetType {
+	switch t {
+	case packetType:
 		return c.packets(), nil
+	case listOfBytes:
+		return coder{encodeListOfBytes, decodeListOfBytes}, nil
 	}
 	switch t.Kind() {
 	case reflect.Bool:

@@ -7,6 +7,7 @@ import (
 	"math"
 	"reflect"
 	"unicode/utf8"
+	"unsafe"
 )
 
 func encodeBool(e *encoder, v reflect.Value) error {
@@ -169,6 +170,63 @@ func decodeBytes(d *decoder, v reflect.Value) error {
 	if err != nil || len(b) == 0 {
 		return err
 	}
-	v.SetBytes(bytes.Clone(b))
+	v.SetBytes(d.own(b))
 	return d.take(len(b))
+}
+
+// own gives bytes of the input as the value may have them.
+func (d *decoder) own(b []byte) []byte {
+	if d.inPlace {
+		return b[:len(b):len(b)]
+	}
+	return bytes.Clone(b)
+}
+
+// Lists of byte slices are the bulk of what is sent in batches. They are done without reflection for each of them.
+var listOfBytes = reflect.TypeFor[[][]byte]()
+
+func encodeListOfBytes(e *encoder, v reflect.Value) error {
+	list := v.Interface().([][]byte)
+	e.b = appendHead(e.b, array, uint64(len(list)))
+	if len(list) == 0 {
+		return nil
+	}
+	if err := e.enter(len(list) * sliceSize); err != nil {
+		return err
+	}
+	for _, b := range list {
+		e.memory += len(b)
+		e.b = append(appendHead(e.b, octets, uint64(len(b))), b...)
+	}
+	e.leave()
+	return nil
+}
+
+// sliceSize is the size of a slice beside its content.
+const sliceSize = int(unsafe.Sizeof([]byte(nil)))
+
+func decodeListOfBytes(d *decoder, v reflect.Value) error {
+	n, err := d.count(array, 1)
+	if err != nil || n == 0 {
+		return err
+	}
+	if err := d.enter(n * sliceSize); err != nil {
+		return err
+	}
+	list := make([][]byte, n)
+	for i := range list {
+		b, err := d.bytes(octets)
+		if err == nil {
+			err = d.take(len(b))
+		}
+		if err != nil {
+			return fmt.Errorf("[%d]%w", i, err)
+		}
+		if len(b) > 0 {
+			list[i] = d.own(b)
+		}
+	}
+	d.leave()
+	*v.Addr().Interface().(*[][]byte) = list
+	return nil
 }

@@ -11,8 +11,8 @@
 // a constant times the input, whatever the bytes; a message that could not be decoded within that is refused when it
 // is encoded.
 //
-// An empty slice or map is read back as nil. Decoded values share nothing with the bytes they came from. The package
-// does not compress, sign or check sums: that is the transport's part.
+// An empty slice or map is read back as nil. Decoded values share nothing with the bytes they came from, unless that is
+// asked for ([Codec.DecodeInPlace]). The package does not compress, sign or check sums: that is the transport's part.
 //
 // A general CBOR library would do for plain messages, but it knows nothing of the packets inside them: it would have
 // to build any value that a stranger describes before the type could be checked. The tests check with one that what
@@ -99,16 +99,21 @@ func (c *Codec) Encode(dst []byte, p protocol.Packet) ([]byte, error) {
 	if err := c.encodePacket(&e, p); err != nil {
 		return dst, fmt.Errorf("wire%w", err)
 	}
-	if size := len(e.b) - len(dst); e.memory > memoryFactor*size+memoryFloor {
-		return dst, fmt.Errorf("wire: %s: would take %d bytes of memory to decode from %d; expected at most %d",
-			protocol.Name(p.Body), e.memory, size, memoryFactor*size+memoryFloor)
+	if err := e.check(p, len(e.b)-len(dst)); err != nil {
+		return dst, err
 	}
 	return e.b, nil
 }
 
 // Decode reads a packet that takes up all of b. The error says what was wrong, and at which byte.
-func (c *Codec) Decode(b []byte) (protocol.Packet, error) {
-	d := decoder{b: b, memory: memoryFactor*len(b) + memoryFloor}
+func (c *Codec) Decode(b []byte) (protocol.Packet, error) { return c.decode(b, false) }
+
+// DecodeInPlace does what Decode does, but byte slices in the packet are parts of b and keep all of it alive. So b must
+// never be changed from then on.
+func (c *Codec) DecodeInPlace(b []byte) (protocol.Packet, error) { return c.decode(b, true) }
+
+func (c *Codec) decode(b []byte, inPlace bool) (protocol.Packet, error) {
+	d := decoder{b: b, memory: memoryFactor*len(b) + memoryFloor, inPlace: inPlace}
 	p, err := c.decodePacket(&d)
 	if err == nil && p.Body == nil {
 		err = d.fault("null", "a packet")
@@ -184,11 +189,15 @@ func (c *Codec) encodePacket(e *encoder, p protocol.Packet) error {
 	if int(p.Channel) >= len(c.channels) {
 		return fmt.Errorf(": a packet for channel %d; expected at most %d", p.Channel, len(c.channels)-1)
 	}
+	if e.reuse(p) {
+		return nil
+	}
 	ch := &c.channels[p.Channel]
 	number, ok := ch.numbers[reflect.TypeOf(p.Body)]
 	if !ok {
 		return fmt.Errorf(": a %s on channel %s; expected one of its messages", protocol.Name(p.Body), ch.name)
 	}
+	from, memory := len(e.b), e.memory
 	e.b = appendHead(e.b, array, 3)
 	e.b = appendHead(e.b, unsigned, uint64(p.Channel))
 	e.b = appendHead(e.b, unsigned, uint64(number))
@@ -196,10 +205,11 @@ func (c *Codec) encodePacket(e *encoder, p protocol.Packet) error {
 	if err := e.enter(boxes * int(t.Size())); err != nil {
 		return err
 	}
-	defer e.leave()
 	if err := ch.coders[number].encode(e, reflect.ValueOf(p.Body)); err != nil {
 		return fmt.Errorf(": %s%w", t, err)
 	}
+	e.leave()
+	e.share(p, from, memory)
 	return nil
 }
 

@@ -25,6 +25,10 @@ type (
 		Seq    uint32
 		Packet protocol.Packet
 	}
+	batch struct {
+		First uint64
+		Items [][]byte
+	}
 	rich struct {
 		Name    string
 		Bytes   []byte
@@ -43,7 +47,7 @@ func traits() []protocol.Traits {
 	return []protocol.Traits{
 		{Channel: "link", Messages: []protocol.Message{wrap{}, beat{}}},
 		{Channel: "mute"},
-		{Channel: "app", Messages: []protocol.Message{rich{}, empty{}, beat{}}},
+		{Channel: "app", Messages: []protocol.Message{rich{}, empty{}, beat{}, batch{}}},
 	}
 }
 
@@ -77,9 +81,9 @@ func TestNestedPacket(t *testing.T) {
 func packets(depth int) *rapid.Generator[protocol.Packet] {
 	return rapid.Custom(func(t *rapid.T) protocol.Packet {
 		b := beat{rapid.Uint64().Draw(t, "count"), rapid.Int16().Draw(t, "delay"), rapid.Bool().Draw(t, "flag")}
-		kind := rapid.IntRange(0, 4).Draw(t, "kind")
+		kind := rapid.IntRange(0, 5).Draw(t, "kind")
 		if depth == 0 {
-			kind = min(kind, 2)
+			kind = min(kind, 3)
 		}
 		switch kind {
 		case 0:
@@ -89,6 +93,9 @@ func packets(depth int) *rapid.Generator[protocol.Packet] {
 		case 2:
 			return protocol.Packet{Channel: 2, Body: empty{}}
 		case 3:
+			items := rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 0, 40), 0, 4).Draw(t, "items")
+			return protocol.Packet{Channel: 2, Body: batch{b.Count, items}}
+		case 4:
 			return protocol.Packet{Channel: 0, Body: wrap{rapid.Uint32().Draw(t, "seq"), packets(depth-1).Draw(t, "inner")}}
 		default:
 			return protocol.Packet{Channel: 2, Body: riches(depth-1).Draw(t, "rich")}
@@ -243,7 +250,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"range":             {"\x83\x00\x01\x83\x00\x19\x80\x00\xf5", "wire.beat.Delay: found a number out of range at byte 5; expected one of type int16"},
 		"indefinite":        {"\x9f\x00\x01\xff", "found 0x9f without a whole number"},
 		"tag":               {"\xc1\x83\x00\x01\x80", "expected an array"},
-		"nested type":       {"\x83\x00\x00\x82\x00\x83\x02\x05\x80", "wire.wrap.Packet: found 5 at byte 7; expected the number of a message on that channel below 3"},
+		"nested type":       {"\x83\x00\x00\x82\x00\x83\x02\x05\x80", "wire.wrap.Packet: found 5 at byte 7; expected the number of a message on that channel below 4"},
 		"too many elements": {"\x83\x02\x00\x8a\x60\x40\x84\x00\x00\x00\x00\x9a\xff\xff\xff\xff", "wire.rich.List: found an array of 4294967295 at byte 11; expected no more than what follows"},
 	} {
 		p, err := c.Decode([]byte(test.b))
@@ -396,12 +403,18 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := c.Decode(b)
+		inPlace, other := c.DecodeInPlace(b)
+		if (err == nil) != (other == nil) {
+			t.Fatalf("%x gives %v, and in place %v", b, err, other)
+		}
 		if err != nil {
 			return
 		}
-		again, err := c.Encode(nil, p)
-		if err != nil || !bytes.Equal(again, b) {
-			t.Errorf("%x became %+v and then %x, %v", b, p, again, err)
+		for _, p := range []protocol.Packet{p, inPlace} {
+			again, err := c.Encode(nil, p)
+			if err != nil || !bytes.Equal(again, b) {
+				t.Errorf("%x became %+v and then %x, %v", b, p, again, err)
+			}
 		}
 	})
 }
