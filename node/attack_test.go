@@ -85,7 +85,7 @@ func (l *liar) awaitUp(t *testing.T) {
 // say sends a message to all the nodes to which there is a connection by now.
 func (l *liar) say(message []byte) {
 	for _, id := range l.group {
-		l.Send(id, message)
+		l.Send(id, message, nil)
 	}
 }
 

@@ -14,8 +14,13 @@ import (
 	"ciranda.dev/protocol"
 )
 
-// MaxMessage is the largest message, in bytes.
-const MaxMessage = 1 << 20
+const (
+	// MaxMessage is the largest message, in bytes.
+	MaxMessage = 1 << 20
+	// Kept is the size of a message, in bytes, from which on a handler may keep what it receives. It keeps alive at most
+	// 32 times as much, or the largest message.
+	Kept = 4 << 10
+)
 
 // A Hello is what each end says of itself when a connection begins. What agreement depends on must be equal at both
 // ends: cluster, stack, group. Timeouts are not among it.
@@ -34,8 +39,8 @@ type Hello struct {
 type Handler interface {
 	// Up says that a connection to a life of a peer was agreed on.
 	Up(peer Hello)
-	// Receive hands over messages in the order of their sending. They are the handler's until it returns. While it
-	// blocks, that peer is not read from: so the sender feels it.
+	// Receive hands over messages in the order of their sending. Those of Kept bytes and more are the handler's for good,
+	// the others until it returns. While it blocks, that peer is not read from: so the sender feels it.
 	Receive(from protocol.ID, inc protocol.Incarnation, messages [][]byte)
 	// Down says that the last connection to that life of a peer was closed by the other end or its machine, or that a
 	// redial was refused. It comes after all messages of that connection. It is never given for the transport's own
@@ -49,9 +54,10 @@ type Handler interface {
 
 // A Transport carries messages. Its methods may be called from any goroutine.
 type Transport interface {
-	// Send queues a message and returns at once. The transport keeps message until it is written; it is not changed.
-	// The error is ErrFull, ErrDown, ErrTooLarge or ErrClosed.
-	Send(to protocol.ID, message []byte) error
+	// Send queues a message and returns at once. The message is head followed by body, of which either may be empty: so
+	// messages to several peers that differ in their first bytes only can share the rest. The transport keeps both until
+	// they are written; they are not changed. The error is ErrFull, ErrDown, ErrTooLarge or ErrClosed.
+	Send(to protocol.ID, head, body []byte) error
 	// Redial asks for a connection to a peer to be tried now, if there is none.
 	Redial(to protocol.ID)
 	// Reset breaks the connection to a peer as its network might: both ends see it as closed by the other.

@@ -13,12 +13,12 @@ import (
 // void is a transport that takes everything and delivers nothing.
 type void struct{}
 
-func (void) Send(protocol.ID, []byte) error { return nil }
-func (void) Redial(protocol.ID)             {}
-func (void) Reset(protocol.ID)              {}
-func (void) Addr() string                   { return "void" }
-func (void) Stats() transport.Stats         { return transport.Stats{} }
-func (void) Close(context.Context) error    { return nil }
+func (void) Send(protocol.ID, []byte, []byte) error { return nil }
+func (void) Redial(protocol.ID)                     {}
+func (void) Reset(protocol.ID)                      {}
+func (void) Addr() string                           { return "void" }
+func (void) Stats() transport.Stats                 { return transport.Stats{} }
+func (void) Close(context.Context) error            { return nil }
 
 // busy is a layer that counts messages, and sends so many to all when asked.
 type busy struct {

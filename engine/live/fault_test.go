@@ -346,7 +346,7 @@ func TestBadMessages(t *testing.T) {
 			{"not-me", good(wire.Envelope{Seq: 1, Lamport: 1, To: 9})},
 		} {
 			before, clock := c.status(1), n.lamport.Time()
-			must(t, tr.Send(1, bad.message))
+			must(t, tr.Send(1, bad.message, nil))
 			synctest.Wait()
 			after := c.status(1)
 			if after.Stats.Dropped[bad.reason] != before.Stats.Dropped[bad.reason]+1 || after.Stats.Received != 0 {
@@ -357,7 +357,7 @@ func TestBadMessages(t *testing.T) {
 			}
 		}
 		// A stamp that is far ahead is taken, if the handshake told of it.
-		must(t, tr.Send(1, good(wire.Envelope{Seq: 1, Lamport: far + 1<<31, To: 1})))
+		must(t, tr.Send(1, good(wire.Envelope{Seq: 1, Lamport: far + 1<<31, To: 1}), nil))
 		synctest.Wait()
 		if got := c.status(1); got.Stats.Received != 1 || got.Lamport < far+1<<31 || c.state(1).Heard[2] != 5 {
 			t.Errorf("dropped %v, clock %d", got.Stats.Dropped, got.Lamport)

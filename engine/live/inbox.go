@@ -48,10 +48,18 @@ func (h handler) Receive(from protocol.ID, inc protocol.Incarnation, messages []
 		a := &b.messages[i]
 		var body []byte
 		if a.envelope, body, a.err = wire.ParseEnvelope(m); a.err == nil {
-			a.packet, a.err = h.codec.Decode(body)
+			a.packet, a.err = h.decode(m, body)
 		}
 	}
 	h.put(b)
+}
+
+// decode decodes the body of a message: in place if the message need not be given back.
+func (n *Node) decode(message, body []byte) (protocol.Packet, error) {
+	if len(message) >= transport.Kept {
+		return n.codec.DecodeInPlace(body)
+	}
+	return n.codec.Decode(body)
 }
 
 // Down implements [transport.Handler].

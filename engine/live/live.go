@@ -178,7 +178,7 @@ type Node struct {
 	counted uint64 // events recorded
 	sent    uint64 // messages numbered
 	event   trace.Event
-	body    encoded
+	encoder *wire.Encoder
 
 	shim     shim
 	vouches  bool // a layer of the stack makes links perfect, and wants to know which are steady
@@ -223,6 +223,7 @@ func open(cfg Config, m mistake) (*Node, error) {
 	if n.codec, err = wire.New(n.stack.Traits()); err != nil {
 		return nil, err
 	}
+	n.encoder = n.codec.NewEncoder()
 	if n.transport, err = cfg.Transport(handler{n}, n.hello); err != nil {
 		close(n.done) // so that no call of the handler waits
 		return nil, err

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -97,7 +98,7 @@ func (e *end) room(p *pipe) {
 	}
 }
 
-func (e *end) Send(to protocol.ID, message []byte) error {
+func (e *end) Send(to protocol.ID, head, body []byte) error {
 	e.mesh.mu.Lock()
 	defer e.mesh.mu.Unlock()
 	other := e.mesh.ends[to]
@@ -106,7 +107,7 @@ func (e *end) Send(to protocol.ID, message []byte) error {
 	}
 	p := other.in[e.hello().ID]
 	select {
-	case p.messages <- message:
+	case p.messages <- slices.Concat(head, body):
 		return nil
 	default:
 		p.full.Store(true)

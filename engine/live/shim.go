@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-	"unsafe"
 
 	"ciranda.dev/engine/network"
 	"ciranda.dev/engine/wire"
@@ -63,7 +62,7 @@ type departure struct {
 	order   uint64
 	to      *peer
 	event   trace.Event // of its loss, if it is lost
-	message []byte
+	message message
 }
 
 // Departures are a heap by time, then by order.
@@ -91,32 +90,20 @@ func (s *shim) next() (time.Time, bool) {
 	return s.underway[0].at, true
 }
 
-// An encoded is the packet that was encoded last: a message to all is encoded once.
-type encoded struct {
-	packet protocol.Packet // kept alive, so that its address means no other
-	bytes  []byte
-}
+// A message is what the transport is given: its bytes, in two pieces. The body, if there is one, may be shared.
+type message struct{ head, body []byte }
 
-// encode gives the bytes of a packet, valid until the next call.
-func (n *Node) encode(p protocol.Packet) []byte {
-	if n.body.packet.Body != nil && p.Channel == n.body.packet.Channel && same(p.Body, n.body.packet.Body) {
-		return n.body.bytes
-	}
-	b, err := n.codec.Encode(n.body.bytes[:0], p)
-	if limit := transport.MaxMessage - maxEnvelope; err == nil && len(b) > limit {
-		err = fmt.Errorf("%s takes %d bytes; expected at most %d", protocol.Name(p.Body), len(b), limit)
+// encode makes a message of a packet.
+func (n *Node) encode(e wire.Envelope, p protocol.Packet) message {
+	head, body, err := n.encoder.Encode(p)
+	if size, limit := len(head)+len(body), transport.MaxMessage-maxEnvelope; err == nil && size > limit {
+		err = fmt.Errorf("%s takes %d bytes; expected at most %d", protocol.Name(p.Body), size, limit)
 	}
 	if err != nil {
 		panic(fmt.Sprintf("a message cannot be sent: %v", err))
 	}
-	n.body = encoded{p, b}
-	return b
-}
-
-// same says whether two messages are one value at one place. They are immutable, so it is equal then.
-func same(a, b protocol.Message) bool {
-	type words [2]unsafe.Pointer
-	return *(*words)(unsafe.Pointer(&a)) == *(*words)(unsafe.Pointer(&b))
+	b := wire.AppendEnvelope(make([]byte, 0, maxEnvelope+len(head)), e)
+	return message{append(b, head...), body}
 }
 
 // send numbers, stamps and encodes a message and puts it on its way.
@@ -132,17 +119,16 @@ func (n *Node) send(e *protocol.Effect, step uint64) {
 		ev.Peer, ev.PeerInc, ev.Seq, ev.Layer, ev.Data = e.To, to.inc, n.sent, e.Channel, e.Body
 		n.cfg.Sink.Record(ev)
 	}
-	body := n.encode(protocol.Packet{Channel: e.Channel, Body: e.Body})
-	message := wire.AppendEnvelope(make([]byte, 0, maxEnvelope+len(body)), wire.Envelope{Seq: n.sent, Lamport: n.lamport.Time(), To: to.inc})
-	n.dispatch(to, append(message, body...), lost)
+	envelope := wire.Envelope{Seq: n.sent, Lamport: n.lamport.Time(), To: to.inc}
+	n.dispatch(to, n.encode(envelope, protocol.Packet{Channel: e.Channel, Body: e.Body}), lost)
 }
 
 // dispatch does to a message what the link's faults say.
-func (n *Node) dispatch(to *peer, message []byte, e trace.Event) {
+func (n *Node) dispatch(to *peer, m message, e trace.Event) {
 	l := &to.link
 	switch {
 	case *l == network.Link{}:
-		n.give(to, message, e)
+		n.give(to, m, e)
 		return
 	case l.Cut:
 		n.drop(&e, "cut")
@@ -152,18 +138,18 @@ func (n *Node) dispatch(to *peer, message []byte, e trace.Event) {
 		return
 	}
 	twice := n.shim.draws.Chance(l.Duplicate)
-	n.delay(to, message, e)
+	n.delay(to, m, e)
 	if twice {
 		e.Copy = 1
 		double := e
 		double.Kind = trace.Duplicate
 		n.outside(&double)
-		n.delay(to, message, e)
+		n.delay(to, m, e)
 	}
 }
 
 // delay holds a message back for as long as the link's law draws.
-func (n *Node) delay(to *peer, message []byte, e trace.Event) {
+func (n *Node) delay(to *peer, m message, e trace.Event) {
 	d := to.link.Delay.Draw(n.shim.draws)
 	now := time.Now()
 	at := now.Add(d)
@@ -172,13 +158,13 @@ func (n *Node) delay(to *peer, message []byte, e trace.Event) {
 	}
 	switch {
 	case !at.After(now):
-		n.give(to, message, e)
+		n.give(to, m, e)
 	case len(n.shim.underway) >= maxUnderway:
 		n.drop(&e, "overflow")
 	default:
 		to.last = at
 		n.shim.order++
-		heap.Push(&n.shim.underway, departure{at, n.shim.order, to, e, message})
+		heap.Push(&n.shim.underway, departure{at, n.shim.order, to, e, m})
 	}
 }
 
@@ -204,8 +190,8 @@ func (n *Node) departAll() {
 
 // give gives a message to the transport. The first one after the connection was closed asks for a new one: a detector
 // probes so.
-func (n *Node) give(to *peer, message []byte, e trace.Event) {
-	err := n.transport.Send(to.id, message)
+func (n *Node) give(to *peer, m message, e trace.Event) {
+	err := n.transport.Send(to.id, m.head, m.body)
 	switch {
 	case err == nil:
 		to.redial = false

@@ -73,7 +73,7 @@ func BenchmarkStream(b *testing.B) {
 				b.ReportAllocs()
 				b.ResetTimer()
 				for range b.N {
-					for sender.Send(1, message) == transport.ErrFull {
+					for sender.Send(1, message, nil) == transport.ErrFull {
 						<-from.room
 					}
 				}
@@ -90,11 +90,11 @@ func BenchmarkRoundTrip(b *testing.B) {
 		b.Run(way.name, func(b *testing.B) {
 			here, there := newCounter(b.N), newCounter(b.N+1)
 			one, two := meet(b, way.open, way.tls, there, here)
-			there.answer = func() { one.Send(2, []byte{1}) }
-			here.answer = func() { two.Send(1, []byte{1}) }
+			there.answer = func() { one.Send(2, []byte{1}, nil) }
+			here.answer = func() { two.Send(1, []byte{1}, nil) }
 			b.ReportAllocs()
 			b.ResetTimer()
-			two.Send(1, []byte{1})
+			two.Send(1, []byte{1}, nil)
 			<-here.complete
 		})
 	}

@@ -249,7 +249,7 @@ func TestHungPeer(t *testing.T) {
 	start(t, Open, 2, m, Config{Options: quick, Peers: map[protocol.ID]string{1: tr.Addr()}})
 	<-l.ups
 	<-m.ups
-	for tr.Send(2, make([]byte, 1<<16)) != transport.ErrDown {
+	for tr.Send(2, make([]byte, 1<<16), nil) != transport.ErrDown {
 	}
 	close(gate)
 	<-l.ups

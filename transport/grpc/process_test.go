@@ -22,7 +22,7 @@ type echoer struct {
 
 func (e *echoer) Receive(from protocol.ID, _ protocol.Incarnation, messages [][]byte) {
 	for _, m := range messages {
-		e.tr.Send(from, bytes.Clone(m))
+		e.tr.Send(from, bytes.Clone(m), nil)
 	}
 }
 
@@ -56,7 +56,7 @@ func TestKilled(t *testing.T) {
 	}
 	defer child.Wait()
 	<-l.ups
-	tr.Send(2, []byte("are you there?"))
+	tr.Send(2, []byte("are you there?"), nil)
 	if echo := <-got; echo != "are you there?" {
 		t.Errorf("echoed %q", echo)
 	}

@@ -46,7 +46,7 @@ func BenchmarkStream(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for range b.N {
-				for sender.Send(1, message) == transport.ErrFull {
+				for sender.Send(1, message, nil) == transport.ErrFull {
 					<-from.room
 				}
 			}
@@ -66,7 +66,7 @@ type echo struct {
 
 func (e *echo) Receive(from protocol.ID, inc protocol.Incarnation, messages [][]byte) {
 	if e.got.Load() < e.want {
-		e.transport.Send(e.to, []byte{1})
+		e.transport.Send(e.to, []byte{1}, nil)
 	}
 	e.counter.Receive(from, inc, messages)
 }
@@ -80,6 +80,6 @@ func BenchmarkRoundTrip(b *testing.B) {
 	<-there.ups
 	b.ReportAllocs()
 	b.ResetTimer()
-	here.transport.Send(1, []byte{1})
+	here.transport.Send(1, []byte{1}, nil)
 	<-here.complete
 }

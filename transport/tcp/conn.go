@@ -39,7 +39,7 @@ type conn struct {
 	wake  chan struct{}
 
 	mu      sync.Mutex
-	queue   [][]byte
+	queue   []message
 	queued  int  // bytes, also those being written
 	full    bool // a message was refused, and the handler was not told of room since
 	leaving bool // close it once the queue is empty
@@ -57,10 +57,10 @@ func (c *conn) start() {
 }
 
 // send queues a message.
-func (c *conn) send(message []byte) error {
+func (c *conn) send(m message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	size := len(message) + overhead
+	size := m.size() + overhead
 	switch {
 	case c.broken || c.leaving:
 		return c.t.down()
@@ -69,7 +69,7 @@ func (c *conn) send(message []byte) error {
 		c.t.stats.full.Add(1)
 		return transport.ErrFull
 	}
-	c.queue = append(c.queue, message)
+	c.queue = append(c.queue, m)
 	c.queued += size
 	if len(c.queue) == 1 {
 		c.rouse()
@@ -85,7 +85,7 @@ func (c *conn) rouse() {
 }
 
 // take waits for messages and gives all that are queued; none if there will be no more.
-func (c *conn) take(spare [][]byte) [][]byte {
+func (c *conn) take(spare []message) []message {
 	for {
 		c.mu.Lock()
 		if len(c.queue) > 0 && !c.broken {
@@ -103,10 +103,11 @@ func (c *conn) take(spare [][]byte) [][]byte {
 	}
 }
 
-// write is the goroutine that writes: all that is queued, as much as fits into a frame at a time.
+// write is the goroutine that writes: all that is queued, as much at a time as makes for few system calls.
 func (c *conn) write() {
-	var spare [][]byte
-	buffer := make([]byte, 0, maxBundle)
+	var spare []message
+	_, vectored := c.net.(*net.TCPConn)
+	f := frames{whole: !vectored, buffer: make([]byte, 0, maxBundle)}
 	for {
 		batch := c.take(spare)
 		if batch == nil {
@@ -114,34 +115,59 @@ func (c *conn) write() {
 			return
 		}
 		for rest := batch; len(rest) > 0; {
-			frame, n := bundle(buffer[:0], rest)
-			if err := c.writeFrame(frame); err != nil {
+			n := f.fill(rest)
+			if err := c.writeFrames(&f); err != nil {
 				c.writeFailed(err)
 				return
 			}
-			c.written(rest[:n], len(frame))
+			c.written(rest[:n], f.size)
 			rest = rest[n:]
 		}
 		spare = batch
 	}
 }
 
-func (c *conn) writeFrame(frame []byte) error {
-	c.net.SetWriteDeadline(time.Now().Add(c.t.options.WriteTimeout))
+// maxWrite is about how many bytes are written at once, where it costs no copy.
+const maxWrite = 4 * maxBundle
+
+// fill makes frames of the first n messages: one if they are one piece, else as many as should be written at once.
+func (f *frames) fill(messages []message) (n int) {
+	f.reset()
+	for n < len(messages) && (n == 0 || !f.whole && f.size < maxWrite) {
+		n += f.bundle(messages[n:])
+	}
+	return n
+}
+
+func (c *conn) writeFrames(f *frames) error {
+	if len(f.pieces) == 1 {
+		return c.writeOne(f.pieces[0])
+	}
+	c.limit()
+	pieces := net.Buffers(f.pieces) // WriteTo eats it
+	_, err := pieces.WriteTo(c.net)
+	return err
+}
+
+func (c *conn) writeOne(frame []byte) error {
+	c.limit()
 	_, err := c.net.Write(frame)
 	return err
 }
 
+// limit gives the next write as long as a peer may take nothing.
+func (c *conn) limit() { c.net.SetWriteDeadline(time.Now().Add(c.t.options.WriteTimeout)) }
+
 // written lets go of messages that have left, and tells of the room that they leave.
-func (c *conn) written(messages [][]byte, size int) {
+func (c *conn) written(messages []message, size int) {
 	stats := &c.t.stats
 	stats.writes.Add(1)
 	stats.bytesSent.Add(uint64(size))
 	stats.messagesSent.Add(uint64(len(messages)))
 	freed := 0
 	for i, m := range messages {
-		freed += len(m) + overhead
-		messages[i] = nil
+		freed += m.size() + overhead
+		messages[i] = message{}
 	}
 	c.mu.Lock()
 	c.queued -= freed
@@ -248,7 +274,7 @@ func (c *conn) read() {
 		c.previous = nil
 	}
 	c.tell(func(h transport.Handler) { h.Up(c.theirs.Hello) })
-	r := reader{from: c.net, buffer: make([]byte, readBuffer)}
+	r := reader{from: c.net, buffer: make([]byte, leastBuffer)}
 	for {
 		messages, size, err := r.next()
 		c.t.stats.bytesReceived.Add(uint64(size))

@@ -57,9 +57,14 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // seal fills in the header of a frame whose payload is already in its place.
 func seal(frame []byte, kind byte) {
-	binary.BigEndian.PutUint32(frame, uint32(len(frame)-headerSize)<<8|uint32(kind))
-	binary.BigEndian.PutUint32(frame[firstSum:], crc32.Checksum(frame[:firstSum], castagnoli))
+	putHeader(frame, kind, len(frame)-headerSize)
 	binary.BigEndian.PutUint32(frame[secondSum:], sum(frame))
+}
+
+// putHeader fills in a header but for the second checksum.
+func putHeader(header []byte, kind byte, size int) {
+	binary.BigEndian.PutUint32(header, uint32(size)<<8|uint32(kind))
+	binary.BigEndian.PutUint32(header[firstSum:], crc32.Checksum(header[:firstSum], castagnoli))
 }
 
 // sum is the checksum of a whole frame.
@@ -99,16 +104,80 @@ func open(frame []byte) (kind byte, payload []byte, err error) {
 	return frame[firstSum-1], frame[headerSize:], nil
 }
 
-// bundle appends to dst a frame with the first n messages: as many as fit into 64 KiB, and at least one.
-func bundle(dst []byte, messages [][]byte) (frame []byte, n int) {
-	dst = append(dst, make([]byte, headerSize)...)
-	for n < len(messages) && (n == 0 || len(dst)+maxPrefix+len(messages[n]) <= maxBundle) {
-		dst = binary.AppendUvarint(dst, uint64(len(messages[n])))
-		dst = append(dst, messages[n]...)
+// A message waits to be written. Its bytes are head and then body.
+type message struct{ head, body []byte }
+
+func (m message) size() int { return len(m.head) + len(m.body) }
+
+// Frames are what is written at once: frames of messages, in pieces. Large pieces are those that were sent; all others are
+// copied into the buffer.
+type frames struct {
+	whole  bool // everything is copied, into one piece
+	buffer []byte
+	pieces [][]byte
+	size   int   // of all pieces
+	cuts   []cut // of the frame that is being made
+}
+
+// A cut is a place in the buffer at which something stands that is not copied.
+type cut struct {
+	at    int
+	piece []byte
+}
+
+func (f *frames) reset() {
+	clear(f.pieces)
+	clear(f.cuts)
+	f.buffer, f.pieces, f.size = f.buffer[:0], f.pieces[:0], 0
+}
+
+// bundle adds a frame with the first n messages: as many as fit into 64 KiB, and at least one.
+func (f *frames) bundle(messages []message) (n int) {
+	start, large := len(f.buffer), 0
+	f.cuts = f.cuts[:0]
+	f.buffer = append(f.buffer, make([]byte, headerSize)...)
+	for n < len(messages) && (n == 0 || len(f.buffer)-start+large+maxPrefix+messages[n].size() <= maxBundle) {
+		m := messages[n]
+		f.buffer = binary.AppendUvarint(f.buffer, uint64(m.size()))
+		large += f.put(m.head) + f.put(m.body)
 		n++
 	}
-	seal(dst, messagesFrame)
-	return dst, n
+	f.seal(start, len(f.buffer)-start+large)
+	return n
+}
+
+// put adds bytes to the frame that is being made. It gives the size of what it did not copy.
+func (f *frames) put(b []byte) int {
+	if f.whole || len(b) < transport.Kept {
+		f.buffer = append(f.buffer, b...)
+		return 0
+	}
+	f.cuts = append(f.cuts, cut{len(f.buffer), b})
+	return len(b)
+}
+
+// seal fills in the header of a frame that begins at start, and adds its pieces.
+func (f *frames) seal(start, size int) {
+	header := f.buffer[start : start+headerSize]
+	putHeader(header, messagesFrame, size-headerSize)
+	first := len(f.pieces)
+	at := start
+	for _, c := range f.cuts {
+		f.pieces = append(f.pieces, f.buffer[at:c.at:c.at], c.piece)
+		at = c.at
+	}
+	if at < len(f.buffer) {
+		f.pieces = append(f.pieces, f.buffer[at:len(f.buffer):len(f.buffer)])
+	}
+	sum := crc32.Checksum(header[:secondSum], castagnoli)
+	for i, p := range f.pieces[first:] {
+		if i == 0 {
+			p = p[headerSize:]
+		}
+		sum = crc32.Update(sum, castagnoli, p)
+	}
+	binary.BigEndian.PutUint32(header[secondSum:], sum)
+	f.size += size
 }
 
 // unbundle appends to messages those in a payload, which they go on belonging to.

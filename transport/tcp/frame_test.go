@@ -15,11 +15,14 @@ import (
 
 // readAll gives copies of all messages in a stream, and why it ended.
 func readAll(from io.Reader) (messages [][]byte, err error) {
-	r := reader{from: from, buffer: make([]byte, readBuffer)}
+	r := reader{from: from, buffer: make([]byte, leastBuffer)}
 	for {
 		batch, _, err := r.next()
 		for _, m := range batch {
-			messages = append(messages, bytes.Clone(m))
+			if len(m) < transport.Kept {
+				m = bytes.Clone(m)
+			}
+			messages = append(messages, m)
 		}
 		if err != nil {
 			return messages, err
@@ -27,12 +30,61 @@ func readAll(from io.Reader) (messages [][]byte, err error) {
 	}
 }
 
-func bundles(messages [][]byte) (stream []byte) {
-	for len(messages) > 0 {
-		frame, n := bundle(nil, messages)
-		stream, messages = append(stream, frame...), messages[n:]
+// bundles writes messages as frames, of which each is one piece.
+func bundles(messages [][]byte) []byte { return write(true, messages) }
+
+func write(whole bool, messages [][]byte) (stream []byte) {
+	f := frames{whole: whole}
+	for rest := halved(messages); len(rest) > 0; {
+		rest = rest[f.fill(rest):]
+		stream = append(stream, bytes.Join(f.pieces, nil)...)
 	}
 	return stream
+}
+
+// halved has heads and bodies of all kinds of sizes.
+func halved(messages [][]byte) (halved []message) {
+	for i, m := range messages {
+		cut := len(m) * (i % 4) / 3
+		halved = append(halved, message{m[:cut], m[cut:]})
+	}
+	return halved
+}
+
+// Frames are the same, whether they are put together of pieces or copied into one.
+func TestFramesInPieces(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 30 {
+		var messages [][]byte
+		for range random.IntN(40) {
+			size := random.IntN(100)
+			if random.IntN(3) == 0 {
+				size = random.IntN(90 << 10)
+			}
+			messages = append(messages, bytes.Repeat([]byte{byte(random.Int())}, size))
+		}
+		if a, b := write(true, messages), write(false, messages); !bytes.Equal(a, b) {
+			t.Fatalf("%d messages make %d bytes, or %d others", len(messages), len(a), len(b))
+		}
+	}
+}
+
+// What is large is not copied.
+func TestLargeMessagesAreNotCopied(t *testing.T) {
+	body := make([]byte, 60_000)
+	f := frames{}
+	if n := f.fill([]message{{[]byte("one"), body}, {[]byte("two"), body}, {[]byte("three"), nil}}); n != 3 {
+		t.Fatalf("%d messages were taken", n)
+	}
+	found := 0
+	for _, p := range f.pieces {
+		if len(p) == len(body) && &p[0] == &body[0] {
+			found++
+		}
+	}
+	if found != 2 || len(f.buffer) > 100 {
+		t.Errorf("the body stands in %d pieces, and %d bytes were copied", found, len(f.buffer))
+	}
 }
 
 // However a stream is cut into reads, its messages are the same.
@@ -97,17 +149,19 @@ func TestUnbundleRefuses(t *testing.T) {
 // The buffer grows with what arrives, not with what is announced, and is small again afterwards.
 func TestBufferGrowsAsNeeded(t *testing.T) {
 	frame := bundles([][]byte{make([]byte, transport.MaxMessage)})
-	r := reader{from: bytes.NewReader(append(frame[:headerSize:headerSize], 1, 2, 3)), buffer: make([]byte, readBuffer)}
-	if _, _, err := r.next(); err == nil || len(r.buffer) != readBuffer {
+	r := reader{from: bytes.NewReader(append(frame[:headerSize:headerSize], 1, 2, 3)), buffer: make([]byte, leastBuffer)}
+	if _, _, err := r.next(); err == nil || len(r.buffer) > readBuffer {
 		t.Errorf("got %v with a buffer of %d", err, len(r.buffer))
 	}
-	r = reader{from: bytes.NewReader(append(frame, bundles([][]byte{{1}})...)), buffer: make([]byte, readBuffer)}
-	for range 2 {
-		if m, _, err := r.next(); err != nil || len(m) == 0 {
-			t.Fatal(m, err)
+	r = reader{from: bytes.NewReader(append(frame, bundles([][]byte{{1}})...)), buffer: make([]byte, leastBuffer)}
+	for got := 0; got < 2; {
+		m, _, err := r.next()
+		if err != nil {
+			t.Fatal(err)
 		}
+		got += len(m)
 	}
-	if r.next(); len(r.buffer) != readBuffer {
+	if r.next(); len(r.buffer) > readBuffer {
 		t.Errorf("the buffer stays at %d bytes", len(r.buffer))
 	}
 }
@@ -143,7 +197,7 @@ func FuzzPayload(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		messages, err := unbundle(nil, payload)
 		if err == nil && len(payload) <= maxBundle-headerSize-maxPrefix {
-			if frame, n := bundle(nil, messages); n != len(messages) || !bytes.Equal(frame[headerSize:], payload) {
+			if frame := bundles(messages); len(frame) < headerSize || !bytes.Equal(frame[headerSize:], payload) {
 				t.Errorf("%x became %d messages and then %x", payload, len(messages), frame)
 			}
 		}

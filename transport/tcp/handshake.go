@@ -210,7 +210,7 @@ func (h *handshake) accept() error {
 	if err := p.decide(c, binary.BigEndian.Uint64(proof[sha256.Size:])); err != nil {
 		return h.turnAway(err)
 	}
-	c.writeFrame(appendFrame(nil, welcomeFrame, binary.BigEndian.AppendUint64(nil, c.epoch))) // reading finds out if it fails
+	c.writeOne(appendFrame(nil, welcomeFrame, binary.BigEndian.AppendUint64(nil, c.epoch))) // reading finds out if it fails
 	c.start()
 	return nil
 }

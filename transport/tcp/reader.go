@@ -1,9 +1,19 @@
 package tcp
 
-import "io"
+import (
+	"io"
 
-// readBuffer is what a connection reads into, in bytes. It grows for a larger message and shrinks again.
-const readBuffer = 128 << 10
+	"ciranda.dev/transport"
+)
+
+const (
+	// readBuffer is what a connection reads into, in bytes, if much arrives in small frames.
+	readBuffer = 128 << 10
+	// leastBuffer is what it reads into if little arrives.
+	leastBuffer = 8 << 10
+	// slack is by how much a buffer is larger than the frame for which it is made: so the next header comes along with it.
+	slack = 4 << 10
+)
 
 // A reader cuts what it reads into messages.
 type reader struct {
@@ -11,10 +21,11 @@ type reader struct {
 	buffer     []byte
 	start, end int // of what is not yet cut
 	messages   [][]byte
+	given      bool // messages in the buffer are somebody else's
 }
 
-// next gives the messages of all whole frames that have arrived, at least one unless there is an error. They are valid
-// until it is called again. size is how many bytes were read.
+// next gives the messages of all whole frames that have arrived, at least one unless there is an error. Those of
+// transport.Kept bytes and more are the caller's, the others until it calls again. size is how many bytes were read.
 func (r *reader) next() (messages [][]byte, size int, err error) {
 	clear(r.messages)
 	r.messages = r.messages[:0]
@@ -50,27 +61,48 @@ func (r *reader) cut() (need int, err error) {
 		if kind != messagesFrame {
 			return 0, ErrMalformed
 		}
+		known := len(r.messages)
 		if r.messages, err = unbundle(r.messages, payload); err != nil {
 			return 0, err
+		}
+		for _, m := range r.messages[known:] {
+			r.given = r.given || len(m) >= transport.Kept
 		}
 		r.start += need
 	}
 	return headerSize, nil
 }
 
-// makeRoom moves what is left to the front and sees that a frame of size need can be completed. The buffer grows as
-// the frame arrives, not as its header claims.
+// makeRoom sees that a frame of size need can be completed, and that the next read brings as much as there is, in its
+// place: a large frame comes into a buffer of its own, which is given away with its messages.
 func (r *reader) makeRoom(need int) {
-	left := r.buffer[r.start:r.end]
+	size, free := len(r.buffer), len(r.buffer)-r.end
 	switch {
-	case len(r.buffer) > readBuffer && max(len(left), need) <= readBuffer:
-		r.buffer = append(make([]byte, 0, readBuffer), left...)[:readBuffer]
-	case len(left) == len(r.buffer):
-		larger := make([]byte, min(2*len(r.buffer), max(need, readBuffer)))
-		copy(larger, left)
-		r.buffer = larger
+	case r.given && size-r.start >= need && free >= slack: // behind what was given away
+	case r.given, need > size:
+		r.move(r.fitting(need))
+	case free == 0 && size < readBuffer: // more is waiting, in small frames
+		r.move(readBuffer)
+	case size > readBuffer && max(need, r.end-r.start) <= readBuffer:
+		r.move(readBuffer)
 	default:
-		copy(r.buffer, left)
+		r.end = copy(r.buffer, r.buffer[r.start:r.end])
+		r.start = 0
 	}
-	r.start, r.end = 0, len(left)
+}
+
+// fitting is the size of a buffer for a frame of size need. It grows as the frame arrives, not as its header claims.
+func (r *reader) fitting(need int) int {
+	if need <= leastBuffer {
+		return max(leastBuffer, 2*(r.end-r.start))
+	}
+	return min(need+slack, max(readBuffer, 2*(r.end-r.start)))
+}
+
+// move goes on in a new buffer.
+func (r *reader) move(size int) {
+	left := r.buffer[r.start:r.end]
+	r.buffer = make([]byte, size)
+	r.start, r.end = 0, copy(r.buffer, left)
+	r.given = false
 }

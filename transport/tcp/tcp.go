@@ -208,15 +208,16 @@ func (t *Transport) refused(remote string, why error) {
 	}
 }
 
-// Send queues a message for a node and returns at once. The transport keeps message until it is written; it must not be
-// changed. The error is transport.ErrFull, ErrDown, ErrTooLarge or ErrClosed.
-func (t *Transport) Send(to protocol.ID, message []byte) error {
-	if len(message) > transport.MaxMessage {
+// Send queues a message for a node, head and then body, and returns at once. The transport keeps both until they are
+// written; they must not be changed. The error is transport.ErrFull, ErrDown, ErrTooLarge or ErrClosed.
+func (t *Transport) Send(to protocol.ID, head, body []byte) error {
+	m := message{head, body}
+	if m.size() > transport.MaxMessage {
 		return transport.ErrTooLarge
 	}
 	if p := t.peers[to]; p != nil && !t.closing.Load() {
 		if c := p.current(); c != nil {
-			return c.send(message)
+			return c.send(m)
 		}
 	}
 	return t.down()

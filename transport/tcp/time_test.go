@@ -238,7 +238,7 @@ func (c *crosser) Refused(_ string, why error)            { c.t.Errorf("refused:
 
 func (c *crosser) send(to protocol.ID) {
 	c.sent++
-	if err := c.tr.Send(to, binary.BigEndian.AppendUint64(nil, c.sent)); err != nil && err != transport.ErrDown {
+	if err := c.tr.Send(to, binary.BigEndian.AppendUint64(nil, c.sent), nil); err != nil && err != transport.ErrDown {
 		c.t.Error(err)
 	}
 }

@@ -151,7 +151,7 @@ func series(i int) string { return fmt.Sprintf("%d %s", i, strings.Repeat("paylo
 // the end of what was sent, and only what comes next can tell.
 func sendSeries(n *node, count int, stop chan struct{}) {
 	for i := 0; ; i = (i + 1) % count {
-		for n.Send(1, []byte(series(i))) != nil { // full, or there is no connection
+		for n.Send(1, []byte(series(i)), nil) != nil { // full, or there is no connection
 			select {
 			case <-n.rooms.more:
 			case <-n.news.more:

@@ -95,7 +95,7 @@ func testDown(t *testing.T, kit Kit) {
 		a.expect(payload(i))
 	}
 	a.expect(down(b))
-	if err := a.Send(2, nil); err != transport.ErrDown {
+	if err := a.Send(2, nil, nil); err != transport.ErrDown {
 		t.Errorf("got %v for a node that closed", err)
 	}
 	a.quiet()
@@ -143,7 +143,7 @@ func testRestart(t *testing.T, kit Kit) {
 // send2 sends to a node as soon as there is a connection, and waits until it has arrived.
 func (n *node) send2(to *node) {
 	n.t.Helper()
-	for n.Send(to.hello.ID, []byte("welcome")) == transport.ErrDown {
+	for n.Send(to.hello.ID, []byte("welcome"), nil) == transport.ErrDown {
 		n.Redial(to.hello.ID)
 	}
 	to.expect("welcome")

@@ -48,13 +48,13 @@ func testSizes(t *testing.T, kit Kit) {
 		a.send(2, strings.Repeat("x", size))
 		b.expect(strings.Repeat("x", size))
 	}
-	if err := a.Send(2, make([]byte, transport.MaxMessage+1)); err != transport.ErrTooLarge {
+	if err := a.Send(2, make([]byte, transport.MaxMessage+1), nil); err != transport.ErrTooLarge {
 		t.Errorf("got %v for a message that is too large", err)
 	}
-	if err := a.Send(3, nil); err != transport.ErrDown {
+	if err := a.Send(3, nil, nil); err != transport.ErrDown {
 		t.Errorf("got %v for a node that is not there", err)
 	}
-	if err := a.Send(9, nil); err != transport.ErrDown {
+	if err := a.Send(9, nil, nil); err != transport.ErrDown {
 		t.Errorf("got %v for a node that is not in the group", err)
 	}
 }
@@ -70,7 +70,7 @@ func testFull(t *testing.T, kit Kit) {
 	taken := 0
 	var err error
 	for taken < enough && err == nil {
-		if err = a.Send(2, fmt.Appendf(nil, "%d%s", taken, text)); err == nil {
+		if err = a.Send(2, fmt.Appendf(nil, "%d%s", taken, text), nil); err == nil {
 			taken++
 		}
 	}
@@ -114,7 +114,7 @@ func testCloseWrites(t *testing.T, kit Kit) {
 	if err := a.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
-	if err := a.Send(2, nil); err != transport.ErrClosed {
+	if err := a.Send(2, nil, nil); err != transport.ErrClosed {
 		t.Errorf("got %v after Close", err)
 	}
 	for i := range count {
@@ -130,7 +130,7 @@ func testCloseEnds(t *testing.T, kit Kit) {
 	b := open(t, kit, hello(2, 1), func(_ *Setup, n *node) { n.gate = gate })
 	connect(t, a, b)
 	sent := 0
-	for a.Send(2, make([]byte, 1<<16)) == nil {
+	for a.Send(2, make([]byte, 1<<16), nil) == nil {
 		sent++
 	}
 	ctx, cancel := context.WithCancel(context.Background())

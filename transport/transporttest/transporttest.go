@@ -228,7 +228,7 @@ func (n *node) quiet() {
 func (n *node) send(to protocol.ID, message string) {
 	n.t.Helper()
 	for {
-		err := n.Send(to, []byte(message))
+		err := n.Send(to, []byte(message), nil)
 		if err == nil {
 			return
 		}
