@@ -24,7 +24,7 @@ func readReply(e *trace.Event) (any, bool) {
 		} `json:"body"`
 	}
 	if err := json.Unmarshal(raw.JSON, &reply); err != nil || reply.Body.TID == nil {
-		return readTaken(raw.JSON)
+		return nil, false
 	}
 	body := reply.Body.Transferred
 	body.TID = *reply.Body.TID

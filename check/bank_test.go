@@ -206,11 +206,11 @@ func TestNumbers(t *testing.T) {
 
 // A snapshot that was read from a file has its type again, and the accounts in it.
 func TestSnapshotsFromFiles(t *testing.T) {
-	e := typed(&trace.Event{Kind: trace.Told, Data: trace.Raw{Name: "reply", JSON: []byte(`{"id":7,"body":{"id":{"node":1,"inc":1,"number":2},
+	e := typed(&trace.Event{Kind: trace.Told, Data: trace.Raw{Name: "snap.done", JSON: []byte(`{"id":{"node":1,"inc":1,"number":2},
 		"complete":true,"consistent":true,"nodes":[{"node":1,"inc":1,"state":{"type":"bank.Account","body":{"node":1,"balance":90,"next":2}}},
-		{"node":2,"inc":1,"state":{"type":"purse","body":3}}]}}`)}})
+		{"node":2,"inc":1,"state":{"type":"purse","body":3}},{"node":3,"inc":1,"state":{"type":"bank.Account"}}]}`)}})
 	got, ok := taken(e)
-	if !ok || !got.Complete || got.ID.Number != 2 || len(got.Nodes) != 2 {
+	if !ok || !got.Complete || got.ID.Number != 2 || len(got.Nodes) != 3 {
 		t.Fatalf("got %+v, %t", e.Data, ok)
 	}
 	if a, ok := got.Nodes[0].State.Body.(bank.Account); !ok || a.Balance != 90 {
@@ -220,7 +220,7 @@ func TestSnapshotsFromFiles(t *testing.T) {
 
 // A picture adds up whether a transfer is debited, on its way or applied; of one that lacks a node nothing is said.
 func TestSnapshotConserved(t *testing.T) {
-	picture := func(complete bool, accounts ...bank.Account) protocol.Reply {
+	picture := func(complete bool, accounts ...bank.Account) snapshot.Done {
 		s := snapshot.Taken{ID: snapshot.ID{Node: 1, Incarnation: 1, Number: 1}, Complete: complete}
 		for _, a := range accounts {
 			s.Nodes = append(s.Nodes, snapshot.NodeState{Node: a.Node, Incarnation: 1, State: snapshot.Message{Body: a}})
@@ -228,29 +228,32 @@ func TestSnapshotConserved(t *testing.T) {
 		if !complete {
 			s.Missing = []snapshot.Missing{{Node: 3, Why: "restarted"}}
 		}
-		return protocol.Reply{ID: 1, Body: s}
+		return snapshot.Done{Taken: s}
 	}
+	large := picture(true, bank.Account{Node: 1})
+	large.Nodes[0].State.Body = nil
 	before := bank.Account{Node: 1, Balance: 100, Next: 1}
 	after := bank.Account{Node: 1, Balance: 70, Next: 2, Outgoing: []bank.Outgoing{{Number: 1, To: 2, Amount: 30}}}
 	second, third := bank.Account{Node: 2, Balance: 100, Next: 1}, bank.Account{Node: 3, Balance: 100, Next: 1}
 	richer := bank.Account{Node: 2, Balance: 130, Next: 1, Applied: []bank.Applied{{From: 1, Also: []uint64{1}, Count: 1}}}
 	for _, test := range []struct {
-		reply protocol.Reply
-		want  Verdict
-		why   string
+		done snapshot.Done
+		want Verdict
+		why  string
 	}{
 		{picture(true, before, second, third), Holds, ""},
 		{picture(true, after, second, third), Holds, ""},
 		{picture(true, after, richer, third), Holds, ""},
 		{picture(true, before, richer, third), Violated, "all money is 330 in snapshot 1#1:1, and should be 300: 330 in 3 accounts + 0 on its way"},
 		{picture(false, before, richer), Unexercised, "no snapshot is complete: of 1#1:1 node 3 is missing, restarted"},
+		{large, Unexercised, "what snapshot 1#1:1 found is too large for the trace"},
 	} {
 		p, err := New("snapshot-conserved", nil, Setup{Nodes: ids(3), Level: trace.Protocol, Bank: &Bank{}, Snapshot: &Snapshot{}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		s := NewSuite(p)
-		s.Record(&trace.Event{Kind: trace.Told, Node: 1, Inc: 1, Data: test.reply})
+		s.Record(&trace.Event{Kind: trace.Told, Node: 1, Inc: 1, Data: test.done})
 		if r := s.Results()[0]; r.Verdict != test.want || r.Why != test.why {
 			t.Errorf("got %s: %s; want %s: %s", r.Verdict, r.Why, test.want, test.why)
 		}

@@ -15,44 +15,39 @@ func init() {
 	decode[snapshot.Started]()
 	decode[snapshot.Cut]()
 	decode[snapshot.Recorded]()
-	decode[snapshot.Done]()
+	decoders[snapshot.Done{}.Kind()] = readDone
 }
 
-// readTaken gives the reply to a call for a snapshot its type, and the states of banks theirs.
-func readTaken(raw []byte) (any, bool) {
-	var reply struct {
-		ID   uint64         `json:"id"`
-		Body snapshot.Taken `json:"body"`
+// readDone gives the end of a snapshot that was read from a file its type, and the states of banks theirs.
+func readDone(e *trace.Event) (any, bool) {
+	d, ok := trace.DataOf[snapshot.Done](e)
+	raw, isRaw := e.Data.(trace.Raw)
+	if !ok || !isRaw {
+		return d, ok
 	}
 	var states struct {
-		Body struct {
-			Nodes []struct {
-				State struct {
-					Body json.RawMessage `json:"body"`
-				} `json:"state"`
-			} `json:"nodes"`
-		} `json:"body"`
+		Nodes []struct {
+			State struct {
+				Body json.RawMessage `json:"body"`
+			} `json:"state"`
+		} `json:"nodes"`
 	}
-	if json.Unmarshal(raw, &reply) != nil || json.Unmarshal(raw, &states) != nil || reply.Body.ID.Node == protocol.None {
+	if json.Unmarshal(raw.JSON, &states) != nil {
 		return nil, false
 	}
-	for i := range reply.Body.Nodes {
+	for i := range d.Nodes {
 		var a bank.Account
-		if s := &reply.Body.Nodes[i].State; s.Type == protocol.Name(a) && json.Unmarshal(states.Body.Nodes[i].State.Body, &a) == nil {
+		if s := &d.Nodes[i].State; s.Type == protocol.Name(a) && s.Body != nil && json.Unmarshal(states.Nodes[i].State.Body, &a) == nil {
 			s.Body = a
 		}
 	}
-	return protocol.Reply{ID: reply.ID, Body: reply.Body}, true
+	return d, true
 }
 
-// taken is the snapshot that a reply is about.
+// taken is the snapshot whose end an event tells.
 func taken(e *trace.Event) (snapshot.Taken, bool) {
-	r, ok := told[protocol.Reply](e)
-	if !ok {
-		return snapshot.Taken{}, false
-	}
-	t, ok := r.Body.(snapshot.Taken)
-	return t, ok
+	d, ok := told[snapshot.Done](e)
+	return d.Taken, ok
 }
 
 // missed is why no snapshot could be judged.
@@ -90,10 +85,22 @@ func (p *snapshotConsistent) Step(e *trace.Event) {
 	if !ok {
 		return
 	}
-	if p.complete(t) && !p.odd {
+	switch {
+	case !p.setup.Link:
+		p.recount(e, t)
+	case p.complete(t) && !p.odd:
 		p.judge(e, t)
 	}
 	p.dismiss(t.ID)
+}
+
+// recount judges by the counters of the nodes, where links note nothing.
+func (p *snapshotConsistent) recount(e *trace.Event, t snapshot.Taken) {
+	p.complete(t)
+	p.examined += t.Counted
+	if !t.Consistent {
+		p.violate(fmt.Sprintf("snapshot %s is not consistent: %s", t.ID, t.Wrong), e)
+	}
 }
 
 func (p *snapshotConsistent) judge(e *trace.Event, t snapshot.Taken) {
@@ -137,10 +144,28 @@ func (p *snapshotChannels) Step(e *trace.Event) {
 	if !ok {
 		return
 	}
-	if p.complete(t) && !p.odd {
+	switch {
+	case !p.setup.Link:
+		p.recount(e, t)
+	case p.complete(t) && !p.odd:
 		p.judge(e, t)
 	}
 	p.dismiss(t.ID)
+}
+
+// recount judges by the counters of the nodes, where links note nothing: what was sent and had not come is on its way.
+func (p *snapshotChannels) recount(e *trace.Event, t snapshot.Taken) {
+	n := len(p.setup.Nodes)
+	if !p.complete(t) {
+		return
+	}
+	p.examined += t.Counted
+	switch {
+	case !t.Consistent:
+		p.violate(fmt.Sprintf("snapshot %s is not consistent: %s", t.ID, t.Wrong), e)
+	case t.Counted != n*(n-1):
+		p.violate(fmt.Sprintf("snapshot %s is said to be complete, and %d channels of %d were counted at both ends", t.ID, t.Counted, n*(n-1)), e)
+	}
 }
 
 func (p *snapshotChannels) judge(e *trace.Event, t snapshot.Taken) {
@@ -225,13 +250,10 @@ func (p *snapshotConserved) Step(e *trace.Event) {
 	if !ok || !p.complete(t) {
 		return
 	}
-	var accounts []bank.Account
-	balances := int64(0)
-	for _, n := range t.Nodes {
-		if a, ok := n.State.Body.(bank.Account); ok {
-			accounts = append(accounts, a)
-			balances += a.Balance
-		}
+	accounts, balances, all := accountsOf(t)
+	if !all {
+		p.why = fmt.Sprintf("what snapshot %s found is too large for the trace", t.ID)
+		return
 	}
 	p.examined++
 	want, total := p.setup.Bank.Balance*int64(len(p.setup.Nodes)), bank.Total(accounts)
@@ -239,6 +261,17 @@ func (p *snapshotConserved) Step(e *trace.Event) {
 		p.violate(fmt.Sprintf("all money is %d in snapshot %s, and should be %d: %d in %d accounts + %d on its way",
 			total, t.ID, want, balances, len(accounts), total-balances), e)
 	}
+}
+
+// accountsOf are the accounts in a snapshot, with the sum of their balances, and whether all are there.
+func accountsOf(t snapshot.Taken) (accounts []bank.Account, balances int64, all bool) {
+	for _, n := range t.Nodes {
+		if a, ok := n.State.Body.(bank.Account); ok {
+			accounts = append(accounts, a)
+			balances += a.Balance
+		}
+	}
+	return accounts, balances, len(accounts) == len(t.Nodes)
 }
 
 func (p *snapshotConserved) Result(int64) Result { return p.resultOf(&p.wiped, p.reason()) }

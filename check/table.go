@@ -45,6 +45,7 @@ const (
 	NeedsTimeout // a detector with timers
 	NeedsBank
 	NeedsLink // a link layer that notes what it carries
+	UsesLink  // its notes, where there are any
 	NeedsSnapshot
 	NeedsGroup
 	NeedsCasts   // a group with a layer for multicast
@@ -184,10 +185,10 @@ var Properties = []Spec{
 	{Name: "money-conserved", Level: trace.Protocol, Basis: Order, Needs: NeedsBank,
 		Doc:   "in every consistent cut that is drawn, and at the end, all money is in accounts or on its way",
 		build: func(b base, v []time.Duration) Property { return &moneyConserved{base: b} }},
-	{Name: "snapshot-consistent", Level: trace.Protocol, Basis: Order, Needs: NeedsSnapshot | NeedsLink,
+	{Name: "snapshot-consistent", Level: trace.Protocol, Basis: Order, Needs: NeedsSnapshot | UsesLink,
 		Doc:   "a complete snapshot has a state of each node, recorded once, and in it nothing is received that was not sent",
 		build: func(b base, v []time.Duration) Property { return &snapshotConsistent{base: b} }},
-	{Name: "snapshot-channels", Level: trace.Protocol, Basis: Order, Needs: NeedsSnapshot | NeedsLink,
+	{Name: "snapshot-channels", Level: trace.Protocol, Basis: Order, Needs: NeedsSnapshot | UsesLink,
 		Doc:   "a complete snapshot has on each channel what was sent before the sender's cut and came after the receiver's, in order",
 		build: func(b base, v []time.Duration) Property { return &snapshotChannels{base: b} }},
 	{Name: "snapshot-conserved", Level: trace.Protocol, Basis: Order, Needs: NeedsSnapshot | NeedsBank,

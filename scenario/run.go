@@ -43,7 +43,7 @@ func (s *Scenario) Spec(e Engine) stacks.Spec {
 
 // asksOfLinks says whether a property is about what links carry. Only the simulator lets them note it.
 func (s *Scenario) asksOfLinks() bool {
-	return slices.ContainsFunc(s.demands(), func(x Expectation) bool { return check.Lookup(x.Property).Needs&check.NeedsLink != 0 })
+	return slices.ContainsFunc(s.demands(), func(x Expectation) bool { return check.Lookup(x.Property).Needs&(check.NeedsLink|check.UsesLink) != 0 })
 }
 
 // ringNeighbours is how many successors a node of the ring detector beats to, which a scenario cannot change.

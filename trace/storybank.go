@@ -57,10 +57,10 @@ func ofSnapshot(e *Event) (sentence string, known bool) {
 		return fmt.Sprintf("node %d records its state for snapshot %s", e.Node, d.ID), ok
 	case snapshot.Closed{}.Kind():
 		d, ok := DataOf[snapshot.Closed](e)
-		if len(d.Messages) == 0 {
+		if d.Count == 0 {
 			return "", ok
 		}
-		return fmt.Sprintf("node %d finds %s on the way from node %d for snapshot %s", e.Node, counted(len(d.Messages), "message"), d.From, d.ID), ok
+		return fmt.Sprintf("node %d finds %s on the way from node %d for snapshot %s", e.Node, counted(d.Count, "message"), d.From, d.ID), ok
 	case snapshot.Aborted{}.Kind():
 		d, ok := DataOf[snapshot.Aborted](e)
 		return fmt.Sprintf("node %d drops its part of snapshot %s", e.Node, d.ID), ok

@@ -1,6 +1,7 @@
 package snapshot_test
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"slices"
@@ -33,9 +34,10 @@ const (
 // A trial is what a campaign runs: nodes that send one another money while snapshots are taken.
 type trial struct {
 	opts  snapshot.Options
-	still bool // nobody crashes and nothing is lost: only delays and doubles
-	mute  bool // node 1 hands over no state
-	bank  bool // a bank is what snapshots are taken of
+	still bool  // nobody crashes and nothing is lost: only delays and doubles
+	mute  bool  // node 1 hands over no state
+	bulk  []int // the bytes of further pieces of a state
+	bank  bool  // a bank is what snapshots are taken of
 	twice bool
 	names []string // properties; nil: all
 }
@@ -51,7 +53,7 @@ func (c trial) build(self protocol.Self) (*protocol.Stack, error) {
 		app = &account{bank.New(bank.Options{Resend: 100 * ms})}
 	} else {
 		p := newPurse(self)
-		p.mute = c.mute && self.ID == 1
+		p.mute, p.bulk = c.mute && self.ID == 1, c.bulk
 		app = p
 	}
 	return protocol.NewStack(self, heartbeat.New(heartbeat.Options{}), link.New(link.Options{Trace: true}), snapshot.New(c.opts), app)
@@ -86,6 +88,7 @@ type outcome struct {
 	taken, complete    int
 	inTransit, refused int
 	wrong              string // with the states of a snapshot
+	miscounted         string // by its counters
 	left               snapshot.Status
 }
 
@@ -166,6 +169,12 @@ func (out *outcome) hear(body any, nodes int, c trial) {
 		return
 	}
 	out.taken++
+	switch channels := nodes * (nodes - 1); {
+	case !t.Consistent:
+		out.miscounted = fmt.Sprintf("snapshot %s: %s", t.ID, t.Wrong)
+	case t.Complete && t.Counted != channels:
+		out.miscounted = fmt.Sprintf("snapshot %s is complete, and %d channels of %d were counted", t.ID, t.Counted, channels)
+	}
 	if t.Complete {
 		out.complete++
 		out.inTransit += len(t.Channels)
@@ -293,7 +302,7 @@ func (out *outcome) failure() string {
 			return describe(r)
 		}
 	}
-	return out.wrong
+	return cmp.Or(out.wrong, out.miscounted)
 }
 
 // Whatever happens, snapshots that are complete are right, all end, and nothing is left over; in calm all are complete.
@@ -308,6 +317,7 @@ func TestCampaign(t *testing.T) {
 		{"bank", trial{bank: true}, 25},
 		{"one at a time", trial{opts: snapshot.Options{Most: 1}}, 15},
 		{"small", trial{opts: snapshot.Options{Bytes: 1 << 10}, names: properties[:3]}, 15},
+		{"large", trial{bulk: []int{140_000, 130_000}, names: properties[:3]}, 2},
 		{"twice", trial{twice: true}, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -19,10 +19,13 @@ func (id ID) String() string { return fmt.Sprintf("%d#%d:%d", id.Node, id.Incarn
 type (
 	// Take is a client's call for a snapshot. The reply is Taken, or protocol.Refused if too many are under way.
 	Take struct{}
-	// State is the application's request by which it answers a Cut, within the handler of that.
+	// State is the application's request by which it answers a Cut, within the handler of that. A state that is too large
+	// for one message of 768 KiB, as the links estimate it, is handed over in several: of all but the last one More is set,
+	// and the application sends nothing in between.
 	State struct {
 		ID    ID
 		State protocol.Packet
+		More  bool
 	}
 	// Query asks a node's layer for its Status, from outside and between steps.
 	Query struct{}
@@ -38,12 +41,15 @@ type (
 type (
 	// Taken is a snapshot at its end.
 	Taken struct {
-		ID       ID   `json:"id"`
-		Complete bool `json:"complete"`
-		// Consistent says that no node received more from another than that had sent, as far as the nodes that reported
-		// counted. It is false only if the links or the layer are in error.
+		ID       ID        `json:"id"`
+		Complete bool      `json:"complete"`
+		Missing  []Missing `json:"missing,omitempty"`
+		// Consistent says that the counters of the nodes that reported agree with the picture: of each channel of which both
+		// ends did, the receiver had got no more than the sender had sent, and the difference is what was on its way. Wrong
+		// says where not; then the links or the layer are in error.
 		Consistent bool          `json:"consistent"`
-		Missing    []Missing     `json:"missing,omitempty"`
+		Wrong      string        `json:"wrong,omitempty"`
+		Counted    int           `json:"counted"`            // such channels
 		Nodes      []NodeState   `json:"nodes"`              // those that reported, ascending
 		Channels   []ChannelPart `json:"channels,omitempty"` // those with anything on its way, by receiver and sender
 	}
@@ -56,18 +62,21 @@ type (
 	NodeState struct {
 		Node        protocol.ID          `json:"node"`
 		Incarnation protocol.Incarnation `json:"inc"`
-		State       Message              `json:"state"` // that the application handed over
+		Lamport     uint64               `json:"lamport,omitempty"` // the runtime's clock when it was recorded
+		State       Message              `json:"state"`             // that the application handed over
+		More        []Message            `json:"more,omitempty"`    // if it did so in several pieces: all but the first
 	}
 	// A ChannelPart is what was on its way from one node to another, in order.
 	ChannelPart struct {
 		From     protocol.ID `json:"from"`
 		To       protocol.ID `json:"to"`
-		Messages []Message   `json:"messages"`
+		Count    int         `json:"count"` // of the messages
+		Messages []Message   `json:"messages,omitempty"`
 	}
 	// A Message is one of the application's, as people and checks see it.
 	Message struct {
 		Type string `json:"type"`
-		Body any    `json:"body"`
+		Body any    `json:"body,omitempty"`
 		Mark uint32 `json:"mark,omitempty"` // as in link.Sent, with Options.Trace only
 	}
 )
@@ -88,8 +97,8 @@ type (
 	// Recorded says that the application's state is recorded. What is sent from here on is after the cut.
 	Recorded struct {
 		ID      ID    `json:"id"`
-		Channel uint8 `json:"channel"` // the application's
-		State   any   `json:"state"`
+		Channel uint8 `json:"channel"`         // the application's
+		State   any   `json:"state,omitempty"` // its first piece, with Options.Trace only
 		// Sent is how many packets of the application had gone to each node, in this life.
 		Sent []Count `json:"sent,omitempty"`
 	}
@@ -97,16 +106,13 @@ type (
 	Closed struct {
 		ID          ID                   `json:"id"`
 		From        protocol.ID          `json:"from"`
-		Incarnation protocol.Incarnation `json:"inc"` // that sent the marker
-		Messages    []Message            `json:"messages,omitempty"`
+		Incarnation protocol.Incarnation `json:"inc"`                // that sent the marker
+		Count       int                  `json:"count"`              // of the messages
+		Messages    []Message            `json:"messages,omitempty"` // with Options.Trace only
 	}
-	// Done says that a snapshot of this node is over.
-	Done struct {
-		ID       ID        `json:"id"`
-		Complete bool      `json:"complete"`
-		Missing  []Missing `json:"missing,omitempty"`
-		Nodes    []Life    `json:"nodes"` // that reported, ascending
-	}
+	// Done says that a snapshot of this node is over. States and messages that take more than 4 KiB in all are left out,
+	// unless Options.Trace is set.
+	Done struct{ Taken }
 	// Aborted says that a node drops its part of another's snapshot.
 	Aborted struct {
 		ID ID `json:"id"`
@@ -116,11 +122,6 @@ type (
 		Node        protocol.ID          `json:"node"`
 		Incarnation protocol.Incarnation `json:"inc,omitempty"` // of the sender, of what was received
 		Packets     uint64               `json:"packets"`
-	}
-	// A Life is one of a node.
-	Life struct {
-		Node        protocol.ID          `json:"node"`
-		Incarnation protocol.Incarnation `json:"inc"`
 	}
 )
 
@@ -146,22 +147,41 @@ func (Aborted) Kind() string { return "snap.abort" }
 type (
 	// Marker follows all that its sender's application had sent before its state was recorded.
 	Marker struct{ ID ID }
-	// Report brings a node's part to the node that was asked. Its state is empty, and Why not, if it was too large.
+	// Report brings a node's part to the node that was asked: all of it, or its beginning. Nothing of it is there, and Why
+	// not, if it was too large.
 	Report struct {
 		ID       ID
-		State    protocol.Packet
-		Sent     []Count
+		Lamport  uint64
+		Sent     []Count // in this life to the one of each node that it then sent to, or will send to next
 		Received []Count
 		Channels []Channel // from all other nodes, ascending
 		Why      string
+		Content  Content
 	}
 	// A Channel is what a node recorded of one.
 	Channel struct {
 		From        protocol.ID
 		Incarnation protocol.Incarnation // of the marker that closed it; 0 if none did
 		Why         string               // none did
-		Packets     []protocol.Packet
+	}
+	// Content is some of what a node recorded, in order. More follows if it is asked for.
+	Content struct {
+		States []protocol.Packet
+		Found  []Found
+		More   bool
+	}
+	// Found is what was on its way from a node.
+	Found struct {
+		From    protocol.ID
+		Packets []protocol.Packet
+	}
+	// Next asks for more of a part whose report has begun.
+	Next struct{ ID ID }
+	// Rest brings more of a part.
+	Rest struct {
+		ID      ID
+		Content Content
 	}
 )
 
-var messages = []protocol.Message{Marker{}, Report{}}
+var messages = []protocol.Message{Marker{}, Report{}, Next{}, Rest{}}

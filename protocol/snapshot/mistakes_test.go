@@ -7,6 +7,29 @@ import (
 	"ciranda.dev/protocol/snapshot"
 )
 
+// The counters notice most mistakes too, in a run that the right rules pass.
+func TestMistakesAreCounted(t *testing.T) {
+	for name, m := range map[string]snapshot.Mistake{"MarksLate": snapshot.MarksLate, "StopsEarly": snapshot.StopsEarly,
+		"FirstOpen": snapshot.FirstOpen, "MixesUp": snapshot.MixesUp, "Overtakes": snapshot.Overtakes, "Presumes": snapshot.Presumes,
+		"ClaimsComplete": snapshot.ClaimsComplete} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(50) {
+				c := trial{still: m != snapshot.Presumes && m != snapshot.ClaimsComplete, names: properties[2:3]}
+				if right := c.run(t, seed); right.miscounted != "" {
+					t.Fatalf("seed %d, without the mistake: %s", seed, right.miscounted)
+				}
+				c.opts.Mistake = m
+				if wrong := c.run(t, seed); wrong.miscounted != "" {
+					t.Logf("after %d runs: %s", seed+1, wrong.miscounted)
+					return
+				}
+			}
+			t.Error("50 runs, and the counters notice nothing")
+		})
+	}
+}
+
 // Each mistake is noticed by the property that is there for it, in a run that the right rules pass.
 func TestMistakesShow(t *testing.T) {
 	for _, m := range []struct {

@@ -16,9 +16,11 @@ type Options struct {
 	// Most is how many snapshots that one node was asked for may be under way, 1 to 64. Zero means 4.
 	Most int
 	// Bytes is how much a node's part of one snapshot may take, its state and what was on its way to it, as the links
-	// estimate it: 1 KiB to 768 KiB. A part that takes more is missing. Zero means 512 KiB.
+	// estimate it: 1 KiB to 1 GiB. A part that takes more is missing, and so are parts that together take more than four
+	// times as much at the node that was asked. Zero means 64 MiB.
 	Bytes int
-	// Trace marks recorded messages, so that checks can compare them with what links note: see [Message].
+	// Trace puts all that is recorded into the trace, however large, and marks the messages, so that checks can compare them
+	// with what links note: see [Message].
 	Trace bool
 	// Mistake is a deliberate error for the tests of the checks.
 	Mistake Mistake
@@ -26,7 +28,11 @@ type Options struct {
 
 const (
 	mostMost  = 64        // snapshots
-	mostBytes = 768 << 10 // a report is one message
+	mostBytes = 1 << 30   // of a part
+	wholeTo   = 4         // times Bytes may take what one snapshot has at the node that was asked
+	mostPiece = 768 << 10 // bytes of a piece of a state, or of a message on its way: a report must carry it
+	piece     = 256 << 10 // bytes that a report or a rest carries, about; what is on its way to others must not wait for long
+	traced    = 4 << 10   // bytes of a snapshot that are in the trace in any case
 )
 
 // WithDefaults gives the options with each zero replaced by its default.
@@ -41,7 +47,7 @@ func (p Options) WithDefaults() Options {
 		p.Most = 4
 	}
 	if p.Bytes == 0 {
-		p.Bytes = 512 << 10
+		p.Bytes = 64 << 20
 	}
 	return p
 }

@@ -12,13 +12,18 @@ import (
 type part struct {
 	id       ID
 	serial   uint32
-	recorded bool // the application has handed over its state
-	state    protocol.Packet
+	recorded bool              // the application has handed over its state
+	states   []protocol.Packet // that, in pieces
+	lamport  uint64
 	sent     []Count
 	received []Count
 	channels []channel // from all other nodes, ascending
 	bytes    int
 	why      string // nothing can be reported
+
+	begun  bool   // the report has
+	wanted bool   // more of it is
+	at     cursor // how far it is
 }
 
 // A channel is one from another node, from the cut to the marker.
@@ -40,6 +45,8 @@ const (
 	stateless  = "its application did not hand over a state"
 	otherLife  = "another life of it sent the marker"
 	tooLargeBy = "its part takes more than %d bytes"
+	pieceBy    = "a message of it takes more than %d bytes"
+	wholeBy    = "all parts together take more than %d bytes"
 )
 
 // mark handles a marker: the first one of a snapshot begins the node's part, and each closes its channel.
@@ -116,21 +123,27 @@ func (l *Layer) cut(p *part, o *protocol.Out) {
 	o.Indicate(Cut{p.id, p.received})
 }
 
-// record takes the application's state and sends the markers: all that it sent before has passed already.
+// record takes the application's state. With the last piece of it the markers leave: all that it sent before has passed
+// already.
 func (l *Layer) record(s State, o *protocol.Out) {
 	i := l.find(s.ID)
 	if i < 0 || l.parts[i].recorded {
 		return
 	}
 	p := &l.parts[i]
-	p.recorded, p.state = true, s.State
-	for _, n := range l.others {
-		if n.sent > 0 {
-			p.sent = append(p.sent, Count{Node: n.id, Packets: n.sent})
-		}
+	if p.add(s.State, &l.opts) {
+		p.states = append(p.states, s.State)
 	}
-	p.add(s.State, &l.opts)
-	o.Indicate(Recorded{p.id, s.State.Channel, s.State.Body, p.sent})
+	if s.More {
+		return
+	}
+	p.recorded, p.lamport = true, o.Lamport()
+	p.sent = l.counts(func(n *other) uint64 { return n.sent - n.before })
+	told := Recorded{ID: p.id, Channel: s.State.Channel, Sent: l.counts(func(n *other) uint64 { return n.sent })}
+	if l.opts.Trace && len(p.states) > 0 {
+		told.State = p.states[0].Body
+	}
+	o.Indicate(told)
 	switch l.opts.Mistake {
 	case StateLate:
 	case MarksLate:
@@ -139,6 +152,17 @@ func (l *Layer) record(s State, o *protocol.Out) {
 		l.sendMarkers(s.ID, o)
 	}
 	l.review(o)
+}
+
+// counts are those of the other nodes that are not zero.
+func (l *Layer) counts(of func(*other) uint64) []Count {
+	var all []Count
+	for i := range l.others {
+		if n := of(&l.others[i]); n > 0 {
+			all = append(all, Count{Node: l.others[i].id, Packets: n})
+		}
+	}
+	return all
 }
 
 func (l *Layer) sendMarkers(id ID, o *protocol.Out) {
@@ -166,13 +190,20 @@ func (p *part) note(from protocol.ID, packet protocol.Packet, opts *Options) {
 
 // add says whether there is room for a packet. If there is none the part is given up.
 func (p *part) add(packet protocol.Packet, opts *Options) bool {
-	if p.why == "" {
-		p.bytes += link.Size(packet)
+	if p.why != "" {
+		return false
 	}
-	if p.bytes <= opts.Bytes {
+	size := link.Size(packet)
+	p.bytes += size
+	switch {
+	case size > mostPiece:
+		p.why = fmt.Sprintf(pieceBy, mostPiece)
+	case p.bytes > opts.Bytes:
+		p.why = fmt.Sprintf(tooLargeBy, opts.Bytes)
+	default:
 		return true
 	}
-	p.bytes, p.state, p.why = 0, protocol.Packet{}, fmt.Sprintf(tooLargeBy, opts.Bytes)
+	p.bytes, p.states = 0, nil
 	for i := range p.channels {
 		p.channels[i].packets = nil
 	}
@@ -182,7 +213,11 @@ func (p *part) add(packet protocol.Packet, opts *Options) bool {
 // close ends the recording of a channel. The part stays where it is.
 func (l *Layer) close(p *part, c *channel, o *protocol.Out) {
 	c.open, c.life = false, o.SenderIncarnation()
-	o.Indicate(Closed{p.id, c.from, c.life, l.messages(c.packets)})
+	told := Closed{ID: p.id, From: c.from, Incarnation: c.life, Count: len(c.packets)}
+	if l.opts.Trace {
+		told.Messages = l.messages(c.packets)
+	}
+	o.Indicate(told)
 }
 
 // giveUp ends it without a marker.
@@ -225,13 +260,18 @@ func (l *Layer) graceOver(serial uint32, o *protocol.Out) {
 	l.review(o)
 }
 
-// halfOver gives up all channels that are still open.
+// halfOver gives up all channels that are still open, or a report whose rest nobody wants.
 func (l *Layer) halfOver(serial uint32, o *protocol.Out) {
 	i := l.bySerial(serial)
 	if i < 0 {
 		return
 	}
 	p := &l.parts[i]
+	if p.begun { // nobody asks for the rest any more
+		o.Indicate(Aborted{p.id})
+		l.drop(i, o)
+		return
+	}
 	for _, c := range p.channels {
 		p.giveUp(c.from, noMarker)
 	}
@@ -243,41 +283,6 @@ func (l *Layer) halfOver(serial uint32, o *protocol.Out) {
 
 func (l *Layer) bySerial(serial uint32) int {
 	return slices.IndexFunc(l.parts, func(p part) bool { return p.serial == serial })
-}
-
-// ready says whether the part can be reported.
-func (p *part) ready() bool {
-	return (p.recorded || p.why != "") && !slices.ContainsFunc(p.channels, func(c channel) bool { return c.open })
-}
-
-// reportAll reports the parts that are ready, but over no link that is full.
-func (l *Layer) reportAll(o *protocol.Out) {
-	for i := 0; i < len(l.parts); i++ {
-		p := l.parts[i]
-		own := p.id.Node == l.self
-		if !p.ready() || !own && l.other(p.id.Node).full {
-			continue
-		}
-		l.drop(i, o)
-		i--
-		if own {
-			l.keep(l.self, o.Self().Incarnation, p.report())
-		} else {
-			o.Send(p.id.Node, p.report())
-		}
-	}
-}
-
-func (p *part) report() Report {
-	r := Report{ID: p.id, Why: p.why}
-	if p.why != "" {
-		return r
-	}
-	r.State, r.Sent, r.Received = p.state, p.sent, p.received
-	for _, c := range p.channels {
-		r.Channels = append(r.Channels, Channel{c.from, c.life, c.why, c.packets})
-	}
-	return r
 }
 
 // drop forgets a part.

@@ -18,6 +18,7 @@ type purse struct {
 	Sent    []uint64 // by node
 	Got     []Coin   // the last from each node
 	mute    bool     `layer:"const"` // it hands over no state
+	bulk    []int    `layer:"const"` // the bytes of further pieces of its state
 }
 
 type (
@@ -33,6 +34,8 @@ type (
 		Sent    []uint64
 		Got     []Coin
 	}
+	// Bulk is a further piece of the state.
+	Bulk struct{ Bytes []byte }
 	// Give is a call.
 	Give struct {
 		To     protocol.ID
@@ -75,7 +78,10 @@ func (p *purse) Receive(from protocol.ID, m protocol.Message, o *protocol.Out) {
 func (p *purse) Indicate(e protocol.Event, o *protocol.Out) bool {
 	cut, ok := e.(snapshot.Cut)
 	if ok && !p.mute {
-		o.Request(snapshot.State{ID: cut.ID, State: o.Packet(Purse{p.Balance, slices.Clone(p.Sent), slices.Clone(p.Got)})})
+		o.Request(snapshot.State{ID: cut.ID, More: len(p.bulk) > 0, State: o.Packet(Purse{p.Balance, slices.Clone(p.Sent), slices.Clone(p.Got)})})
+		for i, size := range p.bulk {
+			o.Request(snapshot.State{ID: cut.ID, More: i < len(p.bulk)-1, State: o.Packet(Bulk{make([]byte, size)})})
+		}
 	}
 	return ok
 }
@@ -83,7 +89,7 @@ func (p *purse) Indicate(e protocol.Event, o *protocol.Out) bool {
 func (p *purse) String() string { return fmt.Sprintf("has %d", p.Balance) }
 
 func (p *purse) Traits() protocol.Traits {
-	return protocol.Traits{Channel: "purse", Needs: reliable, Messages: []protocol.Message{Coin{}, Purse{}}}
+	return protocol.Traits{Channel: "purse", Needs: reliable, Messages: []protocol.Message{Coin{}, Purse{}, Bulk{}}}
 }
 
 // wrong says what is wrong with a complete snapshot by its states alone; empty if nothing is.

@@ -15,11 +15,16 @@
 // handed over. One application is wrapped, the layer above that needs FIFO order; were there two, each would be cut at
 // another moment.
 //
+// What is reported travels in pieces that the node which was asked asks for one by one, so that a large state does not hold
+// up what the application sends over the same links.
+//
 // What it promises: a snapshot that is complete has the state of one life of every node, and for each channel exactly
 // what was sent by the one before its cut and received by the other after it. Nothing in it was received and not sent. Every
 // snapshot ends within [Options.Within] on the clock of the node that was asked, unless that crashes. One that is not
 // complete says whom it is missing, and nothing should be added up over it. Memory is bounded: [Options.Most] snapshots a
-// node, each of [Options.Bytes] at every node.
+// node, each of [Options.Bytes] at every node and four times that at the node that was asked. Whether a picture is
+// consistent is also seen by counters, at once and without a trace: each node counts what its application sent to and got
+// from each life of the others.
 //
 // What a fault does. A snapshot is complete if every node reported and every channel was closed by a marker, of the life that
 // reported. A life sends one marker to each node, so only one life of that gets it: a new life that joins in late misses
@@ -69,6 +74,7 @@ type Layer struct {
 type other struct {
 	id        protocol.ID
 	sent      uint64               // packets of the application to it, in this life
+	before    uint64               // of those, the ones that were for lives of it that are over
 	life      protocol.Incarnation // of the last packet from it
 	received  uint64               // packets of the application from that life
 	suspected bool
@@ -169,6 +175,10 @@ func (l *Layer) Receive(from protocol.ID, m protocol.Message, o *protocol.Out) {
 		l.mark(from, m.ID, o)
 	case Report:
 		l.collect(from, o.SenderIncarnation(), m, o)
+	case Next:
+		l.goOn(from, m.ID, o)
+	case Rest:
+		l.collectRest(from, o.SenderIncarnation(), m, o)
 	default:
 		panic(fmt.Sprintf("snapshot: node %d: unknown message %T", l.self, m))
 	}
@@ -214,6 +224,10 @@ func (l *Layer) Indicate(e protocol.Event, o *protocol.Out) (taken bool) {
 	case detector.Restore:
 		if n := l.other(e.Node); n != nil {
 			n.suspected = false
+		}
+	case link.Over:
+		if n := l.other(e.Node); n != nil {
+			n.before = n.sent
 		}
 	case link.Full:
 		if n := l.other(e.Node); n != nil {

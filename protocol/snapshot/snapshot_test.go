@@ -23,6 +23,7 @@ type heard struct {
 	took    []time.Duration // since the last begin
 	refused []string
 	begun   time.Duration
+	left    snapshot.Status // at the end, in all
 }
 
 // Record notes when snapshots begin.
@@ -52,6 +53,12 @@ func play(t *testing.T, c trial, script ...sim.Action) (h heard) {
 	})
 	if _, err := s.Run(); err != nil {
 		t.Fatal(err)
+	}
+	for _, id := range s.World().Group() {
+		if a, up := s.World().Ask(id, snapshot.Query{}); up {
+			h.left.Own += a.(snapshot.Status).Own
+			h.left.Parts += a.(snapshot.Status).Parts
+		}
 	}
 	return h
 }
@@ -138,6 +145,56 @@ func TestTooLarge(t *testing.T) {
 	h.only(t, 3, "takes more than 1024 bytes")
 }
 
+// A state that does not fit into a message comes in pieces, all of it.
+func TestLargeState(t *testing.T) {
+	h := play(t, trial{bulk: []int{700_000, 700_000, 10, 700_000, 700_000}}, takeAt(time.Second, 1))
+	if len(h.taken) != 1 || !h.taken[0].Complete || h.took[0] > 500*ms {
+		t.Fatalf("got %d snapshots, after %s", len(h.taken), h.took)
+	}
+	for _, n := range h.taken[0].Nodes {
+		sizes := []int{}
+		for _, m := range n.More {
+			sizes = append(sizes, len(m.Body.(Bulk).Bytes))
+		}
+		if _, first := n.State.Body.(Purse); !first || !slices.Equal(sizes, []int{700_000, 700_000, 10, 700_000, 700_000}) {
+			t.Errorf("node %d: got %s and then pieces of %v bytes", n.Node, n.State.Type, sizes)
+		}
+	}
+}
+
+// What cannot be reported is missing: a piece that no message carries, a node that dies while it reports, and parts that
+// are too much together.
+func TestLargeStateFails(t *testing.T) {
+	h := play(t, trial{bulk: []int{800_000}}, takeAt(time.Second, 1))
+	h.only(t, 1, "a message of it takes more than 786432 bytes")
+	six := []int{600_000, 600_000, 600_000, 600_000, 600_000, 600_000}
+	h = play(t, trial{bulk: six}, takeAt(time.Second, 1), at(time.Second+40*ms, func(s *sim.Sim) { s.Crash(3, false, false) }))
+	if took := h.only(t, 3, "suspected"); took > 300*ms {
+		t.Errorf("it took %s", took)
+	}
+	h = play(t, trial{bulk: six, opts: snapshot.Options{Bytes: 3_000_000}}, takeAt(time.Second, 1))
+	h.only(t, 1, "takes more than 3000000 bytes")
+	if h.left != (snapshot.Status{}) {
+		t.Errorf("%+v is left", h.left)
+	}
+}
+
+// While a large state travels, what the application sends is hardly later than without.
+func TestLargeStateHoldsUpNobody(t *testing.T) {
+	var longest int
+	h := play(t, trial{bulk: slices.Repeat([]int{700_000}, 8)}, takeAt(time.Second, 1), at(time.Second+50*ms, func(s *sim.Sim) {
+		for _, id := range s.World().Group() {
+			a, _ := s.World().Ask(id, link.Query{})
+			for _, p := range a.(link.Status).Peers {
+				longest = max(longest, p.Bytes)
+			}
+		}
+	}))
+	if len(h.taken) != 1 || !h.taken[0].Complete || longest == 0 || longest > 1<<20 {
+		t.Errorf("got %d snapshots; %d bytes on a link", len(h.taken), longest)
+	}
+}
+
 // More snapshots than a node may be asked for are refused.
 func TestTooMany(t *testing.T) {
 	h := play(t, trial{opts: snapshot.Options{Most: 2}}, at(time.Second, func(s *sim.Sim) {
@@ -200,7 +257,13 @@ func TestStrangeMessages(t *testing.T) {
 		t.Errorf("got %+v; want at most 4 parts", a)
 	}
 	s.Call(protocol.Call{ID: 1, Body: snapshot.Take{}}, protocol.Inputs{}, o)
-	send(snapshot.Report{ID: snapshot.ID{Node: 1, Incarnation: 1, Number: 1}, Channels: []snapshot.Channel{{From: 99}, {From: 1, Incarnation: 5}}})
+	mine := snapshot.ID{Node: 1, Incarnation: 1, Number: 1}
+	send(snapshot.Rest{ID: mine})
+	send(snapshot.Next{ID: mine})
+	coins := []snapshot.Found{{From: 55, Packets: make([]protocol.Packet, 3)}, {From: 99, Packets: make([]protocol.Packet, 1)}}
+	send(snapshot.Report{ID: mine, Channels: []snapshot.Channel{{From: 99}, {From: 1, Incarnation: 5}}, Content: snapshot.Content{Found: coins, More: true}})
+	send(snapshot.Rest{ID: mine, Content: snapshot.Content{Found: coins}})
+	send(snapshot.Rest{ID: mine, Content: snapshot.Content{Found: coins}})
 	send(snapshot.Marker{ID: snapshot.ID{Node: 1, Incarnation: 1, Number: 1}})
 	s.Notify(detector.Suspect{Node: 3, Incarnation: 1, Why: detector.Timeout}, protocol.Inputs{}, o)
 	for _, e := range o.Effects() {
@@ -219,7 +282,7 @@ func TestOptions(t *testing.T) {
 		"Within is 1ms; it must be between 10ms and 1h":             {Within: ms},
 		"Grace is 6s; it must be between 0s and half of Within, 5s": {Grace: 6 * time.Second},
 		"Most is 65; it must be between 1 and 64 snapshots":         {Most: 65},
-		"Bytes is 10; it must be between 1024 and 786432":           {Bytes: 10},
+		"Bytes is 10; it must be between 1024 and 1073741824":       {Bytes: 10},
 		"there is no mistake 200":                                   {Mistake: 200},
 	} {
 		if err := o.Validate(); err == nil || !strings.Contains(err.Error(), text) {
