@@ -35,7 +35,7 @@ type member struct {
 	before uint64       // the view that is not over yet; 0 if there is none
 	since  int64        // when the view in force was installed
 	event  *trace.Event `layer:"const"`
-	left   bool         // it has left in good order, also in a former life
+	left   bool         // it was asked to leave, and did
 }
 
 // follow takes an event. Done is called for each node at which a view is over, after which it goes on with the next. What
@@ -58,7 +58,7 @@ func (m *membership) follow(e *trace.Event, exact bool, done func(protocol.ID, u
 	if e.Kind <= trace.Resume {
 		m.lives.step(e)
 		if begins(e) || ends(e) {
-			*n = member{left: n.left}
+			*n = member{}
 		}
 		return true
 	}
@@ -101,6 +101,13 @@ func (m *membership) told(e *trace.Event, n *member) {
 		*n = member{view: d.View.ID, before: before, since: e.T, event: keep(e)}
 	case group.Excluded:
 		*n = member{left: d.Why == group.Left}
+	case protocol.Reply:
+		switch d.Body.(type) {
+		case group.Out:
+			n.left = true
+		case group.Back:
+			n.left = false
+		}
 	}
 }
 

@@ -33,6 +33,8 @@ func describeGroup(e *trace.Event, words []string) error {
 		e.Kind, e.Data = trace.Told, parseView(num(1, 0), words[2:])
 	case "out": // last view, why
 		e.Kind, e.Data = trace.Told, group.Excluded{View: num(1, 0), Why: group.Why(arg(2))}
+	case "back":
+		e.Kind, e.Data = trace.Told, protocol.Reply{ID: 1, Body: group.Back{}}
 	case "blocked": // [why]
 		e.Kind, e.Data = trace.Told, group.Blocked{Why: strings.Join(words[1:], " ")}
 	case "cast": // view lane first [count]

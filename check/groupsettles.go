@@ -47,6 +47,10 @@ func (p *groupSettles) Step(e *trace.Event) {
 		}
 	case group.Excluded:
 		p.tell(e, d.Why == group.Left)
+	case protocol.Reply:
+		if _, back := d.Body.(group.Back); back && p.calm.on {
+			p.calm.since = e.T
+		}
 	case group.Blocked:
 		p.tell(e, false)
 		p.blocked[e.Node] = d.Why != ""

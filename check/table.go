@@ -295,7 +295,7 @@ func (s *Spec) Refuses(setup Setup) error {
 	case s.Needs&NeedsSnapshot != 0 && setup.Snapshot == nil:
 		expected = "a cluster with a layer for snapshots: an app"
 	case s.Needs&(NeedsGroup|NeedsCasts) != 0 && setup.Group == nil:
-		expected = "a cluster with a group: orders"
+		expected = "a cluster with a group, such as orders: all"
 	case s.Needs&NeedsCasts != 0 && !setup.Group.Casts:
 		expected = "a group with a layer for multicast"
 	case s.Needs&NeedsStreams != 0 && !setup.Group.Notes:
