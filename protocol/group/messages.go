@@ -15,6 +15,11 @@ type Member struct {
 	Life uint32 `json:"life"`
 }
 
+// before says whether m is an earlier membership of the same node.
+func (m Member) before(n Member) bool {
+	return m.Incarnation < n.Incarnation || m.Incarnation == n.Incarnation && m.Life < n.Life
+}
+
 // A View is a list of members on which all of them agree. Views are numbered without gaps from 1; all that install a view
 // of one number install the same.
 type View struct {
