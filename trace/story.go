@@ -143,7 +143,7 @@ func (t *Teller) noted(e *Event) string {
 	case protocol.Stopping{}.Kind():
 		return fmt.Sprintf("node %d is about to stop", e.Node)
 	}
-	return ""
+	return ofMulticast(e)
 }
 
 // because is a reason in words; one that is not known here, in its own.

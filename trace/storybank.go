@@ -71,7 +71,7 @@ func ofSnapshot(e *Event) (sentence string, known bool) {
 		}
 		return fmt.Sprintf("snapshot %s is not complete: node %d is missing, %s", d.ID, d.Missing[0].Node, d.Missing[0].Why), ok
 	}
-	return "", false
+	return ofGroup(e)
 }
 
 func accountText(a bank.Account) string {
@@ -103,17 +103,20 @@ func answerText(body any) string {
 	var d struct {
 		TID bank.TID `json:"tid"`
 	}
+	if isSent(body) {
+		return ""
+	}
 	if _, ok := body.(bank.Transferred); ok || err == nil && json.Unmarshal(raw, &d) == nil && d.TID.Number > 0 {
 		return ""
 	}
 	return DataText(body)
 }
 
-// asked is the sentence of a client's request for a transfer.
+// asked is the sentence of a client's request, if it is one of those that have their own.
 func asked(e *Event) (sentence string, known bool) {
 	d, ok := DataOf[bank.Transfer](e)
 	if !ok {
-		return "", false
+		return askedOfGroup(e)
 	}
 	sentence = fmt.Sprintf("node %d is asked to pay %d to node %d", e.Node, d.Amount, d.To)
 	if d.Request != (bank.Request{}) {

@@ -11,7 +11,9 @@ import (
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector"
 	"ciranda.dev/protocol/election"
+	"ciranda.dev/protocol/group"
 	"ciranda.dev/protocol/link"
+	"ciranda.dev/protocol/multicast"
 	"ciranda.dev/protocol/snapshot"
 	"ciranda.dev/trace"
 )
@@ -66,6 +68,17 @@ func every() []trace.Event {
 		told(1, snapshot.Done{Taken: snapshot.Taken{ID: taken, Complete: true}}),
 		told(1, snapshot.Done{Taken: snapshot.Taken{ID: taken, Missing: []snapshot.Missing{{Node: 3, Why: "did not report in time"}}}}),
 		told(2, snapshot.Aborted{ID: taken}),
+		told(1, group.Installed{View: group.View{ID: 1, Members: []group.Member{{Node: 1}, {Node: 3}}}, First: true}),
+		told(1, group.Installed{View: group.View{ID: 2, Members: []group.Member{{Node: 1}, {Node: 2}}}, Joined: []protocol.ID{2}, Gone: []protocol.ID{3}}),
+		told(1, group.Flush{View: 2}), told(1, group.Gather{View: 2}), told(1, group.Blocked{Why: "1 of 2 is here"}), told(1, group.Blocked{}),
+		told(1, group.Excluded{View: 2, Why: group.Left}), told(1, group.Excluded{View: 2, Why: group.Passed}),
+		{Kind: trace.Call, Node: 1, Inc: 1, N: 8, Data: group.Leave{}}, {Kind: trace.Call, Node: 1, Inc: 1, N: 8, Data: group.Join{}},
+		{Kind: trace.Call, Node: 1, Inc: 1, N: 8, Data: multicast.Cast{Order: multicast.Total, Uniform: true, Payloads: [][]byte{{1}, {2}}}},
+		told(1, protocol.Reply{ID: 6, Body: multicast.Sent{View: 2, First: 1, Count: 2}}), told(1, protocol.Reply{ID: 7, Body: group.Out{View: 2}}),
+		note(multicast.Began{View: 2, Lane: multicast.Lane{Order: multicast.Total, Uniform: true}, First: 1, Count: 2}),
+		note(multicast.Delivered{View: 2, Sender: 2, Lane: multicast.Lane{Order: multicast.FIFO}, First: 7, Count: 1}),
+		note(multicast.Ordered{View: 2, Lane: multicast.Lane{Order: multicast.Total}, Place: 4, Sender: 2, First: 7, Count: 3}),
+		note(multicast.Holds{View: 2, Upto: []uint64{3, 4}}), note(multicast.Dropped{From: 2, Reason: "view"}),
 		note(detector.Hint{Node: 5, Incarnation: 1}), note(protocol.LinkDown{Node: 5, Incarnation: 1}),
 		note(protocol.Disk{Stalled: true}), note(protocol.Disk{}), note(protocol.Stopping{}),
 		{Kind: trace.Pause, Node: 2, Inc: 1}, {Kind: trace.Resume, Node: 2, Inc: 1},
