@@ -27,6 +27,7 @@ import (
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 	"ciranda.dev/engine/live"
 	"ciranda.dev/engine/live/disk"
+	"ciranda.dev/node/member"
 	"ciranda.dev/pki"
 	"ciranda.dev/protocol"
 	"ciranda.dev/stacks"
@@ -74,12 +75,13 @@ type Node struct {
 	links  *Links
 	peers  *directory
 	whole  *Group
+	member *member.Group
 	log    *slog.Logger
 }
 
 // Open starts a node.
 func Open(c Config) (*Node, error) {
-	n := &Node{cfg: c, group: slices.Sorted(maps.Keys(c.Peers)), links: new(Links), log: c.Log}
+	n := &Node{cfg: c, group: slices.Sorted(maps.Keys(c.Peers)), links: new(Links), member: member.New(member.Options{}), log: c.Log}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -165,12 +167,13 @@ func (n *Node) open(ports []net.Listener) (err error) {
 	}
 	n.live, err = live.Open(live.Config{
 		Cluster: c.Cluster, Stack: c.Spec.Text(), ID: c.ID, Group: n.group, API: n.advertised(), Build: c.Spec.Build,
-		Transport: n.transport(ports[0]), Disk: n.store, Sink: n.record, Level: c.Level, Log: n.log,
+		Transport: n.transport(ports[0]), Disk: n.store, Sink: n.record, Level: c.Level, Leave: n.member.Leave, Log: n.log,
 		Seed: uint64(time.Now().UnixNano()),
 	})
 	if err != nil {
 		return errors.Join(err, n.record.Close(), n.store.Close(context.Background()))
 	}
+	n.member.Attach(n.live)
 	n.serve(ports[1], ports[2], ports[3])
 	return nil
 }
@@ -219,7 +222,7 @@ func (n *Node) serve(grpc, http, socket net.Listener) {
 	n.whole = NewGroup(n.cfg.Cluster, n.cfg.Spec.Text(), n.peers, n.links)
 	n.whole.Insecure = n.cfg.Access.Insecure()
 	n.server = api.New(api.Config{
-		Services: api.Services{Node: service{n}, Cluster: n.whole, Bank: n.bank()}, Access: n.cfg.Access, GRPC: grpc, HTTP: http, Socket: socket,
+		Services: api.Services{Node: service{n}, Cluster: n.whole, Bank: n.bank(), Group: n.membership()}, Access: n.cfg.Access, GRPC: grpc, HTTP: http, Socket: socket,
 		Hosts: n.cfg.Hosts, Log: n.log, Ready: n.ready, Metrics: []prometheus.Collector{metrics{n}},
 	})
 	n.server.Start()
@@ -234,6 +237,9 @@ func (n *Node) ready() bool {
 		return true
 	}
 }
+
+// Group is the node's membership in the group, for code in this process.
+func (n *Node) Group() *member.Group { return n.member }
 
 // Incarnation is the number of this life of the node.
 func (n *Node) Incarnation() protocol.Incarnation { return n.store.Incarnation() }

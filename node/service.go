@@ -15,6 +15,7 @@ import (
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector"
 	"ciranda.dev/protocol/election"
+	"ciranda.dev/protocol/group"
 	"ciranda.dev/trace"
 )
 
@@ -75,6 +76,10 @@ func (s service) believe(ctx context.Context, into *cirandav1.NodeStatus) error 
 		for _, id := range a.(detector.Opinion).Suspects {
 			into.Suspects = append(into.Suspects, uint32(id))
 		}
+	}
+	if a, err := s.live.Ask(ctx, group.Query{}); err == nil {
+		g := a.(group.Status)
+		into.View, into.Member, into.Coordinator, into.Blocked = g.View.ID, g.Member, uint32(g.View.Coordinator()), g.Blocked
 	}
 	return fromLive(ctx.Err())
 }

@@ -95,7 +95,7 @@ func (c *Casting) Bytes() int { return c.bytes }
 // Done is closed when Wait would not wait.
 func (c *Casting) Done() <-chan struct{} { return c.done }
 
-// A lane is the row of messages to be sent in one order, and how much is on its way.
+// A lane is the row of messages to be sent in one order.
 type lane struct {
 	group *Group
 	id    multicast.Lane
@@ -103,7 +103,6 @@ type lane struct {
 	mu      sync.Mutex
 	row     []*Casting
 	waiting int           // size of the row
-	under   int           // size of what is on its way
 	busy    bool          // somebody sends
 	room    chan struct{} // closed when the row gets shorter; nil while nobody waits for that
 }
@@ -172,7 +171,8 @@ func (l *lane) start() {
 
 // may says whether the next batch may be sent. The lock is held.
 func (l *lane) may() bool {
-	return len(l.row) > 0 && (l.under == 0 || l.under+l.row[0].size <= l.group.opts.Window)
+	under := int(l.group.under.Load())
+	return len(l.row) > 0 && (under == 0 || under+l.row[0].size <= l.group.opts.Window)
 }
 
 // send sends batch after batch as long as it may.
@@ -227,7 +227,7 @@ func (l *lane) take() *batch {
 	if l.row = l.row[n:]; len(l.row) == 0 {
 		l.row = nil
 	}
-	l.under += size
+	l.group.under.Add(int64(size))
 	l.shrink(size)
 	return b
 }
@@ -243,10 +243,19 @@ func (l *lane) settle(b *batch, reply any, err error) {
 		}
 		close(c.done)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.under -= b.size
-	l.start()
+	l.group.under.Add(int64(-b.size))
+	l.group.startAll()
+}
+
+// startAll lets each lane send that may: there is more room on the way.
+func (g *Group) startAll() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, l := range g.lanes {
+		l.mu.Lock()
+		l.start()
+		l.mu.Unlock()
+	}
 }
 
 // outcome reads the reply to a Cast.

@@ -18,6 +18,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/group"
@@ -36,8 +37,8 @@ type Node interface {
 type Options struct {
 	// Batch is how many bytes of messages are sent at once, unless one caller brings more. Zero means 60 KiB.
 	Batch int
-	// Window is how many bytes of a lane may be on their way, sent and not delivered here; one batch always may. Zero means
-	// 1 MiB.
+	// Window is how many bytes may be on their way, cast and not delivered here, of all lanes together; one batch always
+	// may. It is less than [multicast.Options].Backlog. Zero means 2 MiB.
 	Window int
 	// Queue is how many bytes of a lane may wait to be sent before callers wait. Zero means 1 MiB.
 	Queue int
@@ -45,7 +46,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	o.Batch = cmp.Or(o.Batch, 60<<10)
-	o.Window = cmp.Or(o.Window, 1<<20)
+	o.Window = cmp.Or(o.Window, 2<<20)
 	o.Queue = cmp.Or(o.Queue, 1<<20)
 	return o
 }
@@ -58,6 +59,7 @@ type Group struct {
 
 	mu    sync.Mutex // of lanes
 	lanes map[multicast.Lane]*lane
+	under atomic.Int64 // size of what is on its way
 
 	hearing   sync.Mutex // of what follows
 	listeners map[*Listener]struct{}

@@ -404,3 +404,27 @@ func TestManyCallers(t *testing.T) {
 	}
 	f.stop()
 }
+
+// All lanes share what may be on its way, and each goes on when there is room again.
+func TestLanesShareTheWindow(t *testing.T) {
+	within(t, func(t *testing.T, g *Group, f *fake) {
+		begin(t, g, "a", "b", "c")
+		total, err := g.Begin(t.Context(), multicast.Lane{Order: multicast.Total}, [][]byte{[]byte("t")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got, want := f.seen(), "a|b|c"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		f.answer(1, multicast.Sent{View: 1, First: 2, Count: 1})
+		synctest.Wait()
+		if got, want := f.seen(), "a|b|c|t"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		f.answer(3, multicast.Sent{View: 1, First: 1, Count: 1})
+		if got, err := total.Wait(t.Context()); err != nil || got.First != 1 {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	})
+}
