@@ -42,6 +42,8 @@ type judge struct {
 	installed map[life][]uint64
 	heard     map[life]map[uint64]map[string]bool
 	cried     map[string]bool
+	as        map[protocol.ID]group.Member // as which member each was last seen
+	retired   map[group.Member]bool
 	left      map[uint64][]protocol.ID // who left a view in good order
 	calm      bool                     // no fault: who leaves is not given up
 	wrong     string
@@ -69,7 +71,8 @@ type follower struct {
 
 func newFollower() *follower {
 	return &follower{judge{views: map[uint64]group.View{}, installed: map[life][]uint64{}, cried: map[string]bool{},
-		heard: map[life]map[uint64]map[string]bool{}, left: map[uint64][]protocol.ID{}}, map[[2]uint32]int{}}
+		heard: map[life]map[uint64]map[string]bool{}, left: map[uint64][]protocol.ID{},
+		as: map[protocol.ID]group.Member{}, retired: map[group.Member]bool{}}, map[[2]uint32]int{}}
 }
 
 func (f *follower) Record(e *trace.Event) {
@@ -79,6 +82,7 @@ func (f *follower) Record(e *trace.Event) {
 	case group.Installed:
 		f.install(who, d)
 	case group.Excluded:
+		f.retired[f.as[e.Node]] = true
 		if f.lives[at]++; d.Why == group.Left {
 			f.left[d.View] = append(f.left[d.View], e.Node)
 		}
@@ -110,6 +114,10 @@ func (f *follower) install(who life, d group.Installed) {
 	f.views[d.View.ID] = d.View
 	if d.View.Rank(who.node) < 0 {
 		f.fault("%v installs %s", who, d.View)
+	} else if m := d.View.Members[d.View.Rank(who.node)]; f.retired[m] {
+		f.fault("%v comes back as the member %v that it was", who, m)
+	} else {
+		f.as[who.node] = m
 	}
 	all := f.installed[who]
 	if len(all) > 0 && all[len(all)-1]+1 != d.View.ID {
@@ -245,10 +253,10 @@ func (c trial) disturb(s *sim.Sim) {
 	}
 	switch f.Intn(12) {
 	case 0:
-		s.Crash(p, !c.gentle && f.Intn(3) == 0, false)
+		s.Crash(p, false, !c.gentle && f.Intn(3) == 0)
 		later(1500, func(s *sim.Sim) { s.Recover(p) })
 	case 1, 2:
-		s.Crash(p, false, false)
+		s.Crash(p, f.Intn(2) == 0, false)
 		later(2500, func(s *sim.Sim) { s.Recover(p) })
 	case 3:
 		s.Crash(p, false, false)

@@ -71,7 +71,7 @@ func amnesia(uint64) []sim.Action {
 		{At: time.Second, Do: func(s *sim.Sim) { split(s, 3, s.Cut) }},
 		{At: 4 * time.Second, Do: func(s *sim.Sim) {
 			s.Crash(1, false, false)
-			s.Crash(2, true, false)
+			s.Crash(2, false, true)
 			split(s, 3, s.Mend)
 		}},
 		{At: 4100 * ms, Do: func(s *sim.Sim) { s.Recover(2) }},
