@@ -1,5 +1,5 @@
 // Package gateway is the application tier: a server between clients and the nodes that keep the accounts. It serves the
-// whole bank, the cluster and its events; clients need not know which node does what, nor which of them are up.
+// whole bank, the group, the cluster and its events; clients need not know which node does what, nor which of them are up.
 //
 // [Open] starts one. It keeps nothing that matters: all that must last is on the nodes, so gateways come and go, several
 // run side by side without knowing of each other, and a client that loses one goes on with another. [NewTeller] makes
@@ -9,6 +9,9 @@
 // What it promises of a transfer: it is done at most once, also if the client asks again with the same id, through
 // another gateway too, as long as the node remembers; an answer that says that nothing happened is true; where that is
 // not known the answer says so. It asks nodes again by itself until the caller's deadline.
+//
+// What it promises of messages to the group: they are sent at most once, by one member, the same one as long as that
+// answers; where it is not known whether they were, the answer says so.
 //
 // What it does not promise: an answer while the account's node is down; that money has arrived when a transfer is done,
 // unless it was asked to wait; a total of all balances while a node is down.
@@ -59,6 +62,7 @@ type Gateway struct {
 	links  node.Links
 	group  *node.Group
 	bank   *bankService
+	router *Router
 	server *api.Server
 	asking sync.WaitGroup
 	cancel context.CancelFunc
@@ -149,11 +153,12 @@ func (g *Gateway) open(ports []net.Listener) (err error) {
 	if g.bank, err = newBankService(c.Name, c.Nodes, dial); err != nil {
 		return errors.Join(err, g.nodes.Close())
 	}
+	g.router = NewRouter(g.nodes, dial)
 	g.group = node.NewGroup(c.Cluster, "", g.nodes, &g.links)
 	g.group.Insecure = c.Access.Insecure()
 	g.group.Gateways = func() []*cirandav1.GatewayStatus { return []*cirandav1.GatewayStatus{g.status()} }
 	g.server = api.New(api.Config{
-		Services: api.Services{Cluster: &cluster{Group: g.group, gateway: g}, Bank: g.bank},
+		Services: api.Services{Cluster: &cluster{Group: g.group, gateway: g}, Bank: g.bank, Group: g.router},
 		Access:   c.Access, GRPC: ports[0], HTTP: ports[1], Socket: ports[2], Hosts: c.Hosts, Log: c.Log, Ready: g.Ready,
 		Metrics: []prometheus.Collector{metrics{g}},
 	})
@@ -167,7 +172,7 @@ func (g *Gateway) open(ports []net.Listener) (err error) {
 // Ready says whether the gateway reaches a node.
 func (g *Gateway) Ready() bool { return len(g.nodes.Up()) > 0 }
 
-// Stats are what the gateway counts.
+// Stats are what the gateway counts of the bank.
 func (g *Gateway) Stats() *Stats { return &g.bank.stats }
 
 // Reaches says of each node whether it answered when it was last asked.
@@ -186,9 +191,10 @@ func (g *Gateway) Reaches() map[protocol.ID]bool {
 func (g *Gateway) Close(ctx context.Context) error {
 	g.cancel()
 	g.group.Close()
+	g.router.endStreams()
 	g.server.Close(ctx)
 	g.asking.Wait()
-	return errors.Join(g.bank.close(), g.nodes.Close())
+	return errors.Join(g.router.Close(), g.bank.close(), g.nodes.Close())
 }
 
 // status is what the gateway says of itself.
