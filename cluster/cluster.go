@@ -23,6 +23,7 @@ import (
 
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
+	"ciranda.dev/gateway"
 	"ciranda.dev/node"
 	"ciranda.dev/protocol"
 	"ciranda.dev/stacks"
@@ -60,6 +61,7 @@ type Supervisor struct {
 	spawner *spawner
 	server  *api.Server
 	group   *node.Group
+	router  *gateway.Router // to the members of the group
 	log     *slog.Logger
 	asked   chan struct{} // closed when a client has asked for the end
 	ask     sync.Once
@@ -176,7 +178,8 @@ func (s *Supervisor) serve() error {
 	if err != nil {
 		return err
 	}
-	s.server = api.New(api.Config{Services: api.Services{Cluster: s.group, Supervisor: s}, Access: s.access,
+	s.router = gateway.NewRouter(s, func(address string) (*api.Client, error) { return api.Dial(address, s.access) })
+	s.server = api.New(api.Config{Services: api.Services{Cluster: s.group, Supervisor: s, Group: s.router}, Access: s.access,
 		GRPC: grpc, HTTP: http, Log: s.log})
 	s.server.Start()
 	s.group.Follow()
@@ -267,6 +270,9 @@ func (s *Supervisor) letGo() error {
 	}
 	if s.group != nil {
 		s.group.Close()
+	}
+	if s.router != nil {
+		s.router.Close()
 	}
 	if s.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
