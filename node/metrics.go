@@ -9,9 +9,12 @@ import (
 
 	"ciranda.dev/app/bank"
 	"ciranda.dev/engine/live"
+	"ciranda.dev/node/member"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector"
 	"ciranda.dev/protocol/election"
+	"ciranda.dev/protocol/group"
+	"ciranda.dev/protocol/multicast"
 	"ciranda.dev/trace"
 )
 
@@ -65,6 +68,20 @@ var (
 	inFlightMetric = metric("bank_in_flight", "The money that left the account and is not known to have arrived.")
 	paidMetric     = metric("bank_transfers_sent_total", "Transfers from the account.")
 	receivedMetric = metric("bank_transfers_received_total", "Transfers to the account.")
+
+	viewMetric       = metric("group_view", "The number of the last view that the node installed; 0 for none.")
+	membersMetric    = metric("group_members", "How many members that view has.")
+	memberMetric     = metric("group_is_member", "1 while the node is a member.")
+	blockedMetric    = metric("group_blocked", "1 while the group stands still at the node.")
+	listenersMetric  = metric("multicast_listeners", "Who listens to what the node delivers.")
+	castMetric       = metric("multicast_sent_total", "Messages that were sent through the node and delivered there, by order.", "order", "uniform")
+	castBytesMetric  = metric("multicast_sent_bytes_total", "Bytes of those messages.", "order", "uniform")
+	heardMetric      = metric("multicast_delivered_total", "Messages that the node delivered, by order.", "order", "uniform")
+	heardBytesMetric = metric("multicast_delivered_bytes_total", "Bytes of those messages.", "order", "uniform")
+	unsentMetric     = metric("multicast_waiting_bytes", "Bytes of messages that wait to be sent.")
+	unstableMetric   = metric("multicast_unstable_bytes", "Bytes of the node's messages that not all members are known to hold.")
+	keptMetric       = metric("multicast_kept_bytes", "Bytes of messages that are kept for members which may lack them.")
+	earlyMetric      = metric("multicast_early", "Messages held that may not be delivered yet.")
 )
 
 func metric(name, help string, labels ...string) *prometheus.Desc {
@@ -112,6 +129,15 @@ func (m metrics) layers(s samples) {
 		s.account(a.(bank.Account))
 		s.counter(paidMetric, m.record.tally.of(bank.Debited{}.Kind()))
 		s.counter(receivedMetric, m.record.tally.of(bank.Credited{}.Kind()))
+	}
+	if a, err := m.live.Ask(ctx, group.Query{}); err == nil {
+		s.group(a.(group.Status))
+	}
+	if a, err := m.live.Ask(ctx, multicast.Query{}); err == nil {
+		s.backlog(a.(multicast.Status))
+		s.gauge(listenersMetric, float64(m.member.Listeners()))
+		s.lanes(castMetric, castBytesMetric, m.member.Sent())
+		s.lanes(heardMetric, heardBytesMetric, m.member.Delivered())
 	}
 }
 
@@ -175,4 +201,27 @@ func (s samples) account(a bank.Account) {
 	}
 	s.gauge(balanceMetric, float64(a.Balance))
 	s.gauge(inFlightMetric, float64(onItsWay))
+}
+
+func (s samples) group(g group.Status) {
+	s.gauge(viewMetric, float64(g.View.ID))
+	s.gauge(membersMetric, float64(len(g.View.Members)))
+	s.gauge(memberMetric, flag(g.Member))
+	s.gauge(blockedMetric, flag(g.Blocked != ""))
+}
+
+func (s samples) backlog(m multicast.Status) {
+	s.gauge(unsentMetric, float64(m.Waiting))
+	s.gauge(unstableMetric, float64(m.Unstable))
+	s.gauge(keptMetric, float64(m.Kept))
+	s.gauge(earlyMetric, float64(m.Early))
+}
+
+// lanes writes how many messages there were, and their bytes.
+func (s samples) lanes(messages, bytes *prometheus.Desc, counts []member.Count) {
+	for _, c := range counts {
+		uniform := strconv.FormatBool(c.Uniform)
+		s.counter(messages, c.Messages, c.Order.String(), uniform)
+		s.counter(bytes, c.Bytes, c.Order.String(), uniform)
+	}
 }

@@ -4,11 +4,15 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 )
@@ -30,8 +34,12 @@ func scrape(t *testing.T, address string) map[string]string {
 	if err != nil || answer.StatusCode != http.StatusOK {
 		t.Fatalf("got %s, %v: %s", answer.Status, err, body)
 	}
+	return readSamples(string(body))
+}
+
+func readSamples(page string) map[string]string {
 	samples := map[string]string{}
-	for line := range strings.Lines(string(body)) {
+	for line := range strings.Lines(page) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && !strings.HasPrefix(line, "#") {
 			samples[name] = value
 		}
@@ -68,6 +76,48 @@ func TestMetrics(t *testing.T) {
 	documented(t, got)
 }
 
+// ofLayers are what the layers alone tell.
+type ofLayers struct{ metrics }
+
+func (m ofLayers) Collect(to chan<- prometheus.Metric) { m.layers(samples{to}) }
+
+// A node tells of its group: all that the handbook names, and no more.
+func TestMetricsOfAGroup(t *testing.T) {
+	h := hermit(t, &alone{})
+	if _, err := h.Group.Multicast(soon(t), &cirandav1.MulticastRequest{Order: "total", Uniform: true, Payloads: [][]byte{{1}, {2, 3}}}); err != nil {
+		t.Fatal(err)
+	}
+	registry, page := prometheus.NewRegistry(), httptest.NewRecorder()
+	registry.MustRegister(ofLayers{metrics{&Node{cfg: Config{ID: 1}, live: h.live, member: h.member}}})
+	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
+	got := readSamples(page.Body.String())
+	for name, want := range map[string]string{
+		"ciranda_group_view": "3", "ciranda_group_members": "1", "ciranda_group_is_member": "1", "ciranda_multicast_waiting_bytes": "7",
+		`ciranda_multicast_sent_total{order="total",uniform="true"}`:            "2",
+		`ciranda_multicast_delivered_bytes_total{order="total",uniform="true"}`: "3",
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %q, want %q", name, got[name], want)
+		}
+	}
+	told := map[string]bool{}
+	for sample := range got {
+		name, _, _ := strings.Cut(sample, "{")
+		told[name] = true
+	}
+	text, err := os.ReadFile("../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, name := range regexp.MustCompile("ciranda_(group|multicast)_[a-z_]+").FindAllString(string(text), -1) {
+		named[name] = true
+	}
+	if !maps.Equal(told, named) {
+		t.Errorf("it tells %v; docs/operating.md names %v", slices.Sorted(maps.Keys(told)), slices.Sorted(maps.Keys(named)))
+	}
+}
+
 // documented says that the handbook names each metric of ours, and no other.
 func documented(t *testing.T, samples map[string]string) {
 	t.Helper()
@@ -91,7 +141,7 @@ func documented(t *testing.T, samples map[string]string) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(named)) {
-		if !told[name] && !strings.HasPrefix(name, "ciranda_gateway_") && !strings.HasPrefix(name, "ciranda_certificate_") {
+		if !told[name] && !regexp.MustCompile("^ciranda_(gateway|certificate|group|multicast)_").MatchString(name) {
 			t.Errorf("docs/operating.md names %s, which no node tells", name)
 		}
 	}
