@@ -85,7 +85,13 @@ func (l *Layer) keep(from protocol.ID, life protocol.Incarnation, r Report) (mor
 	r.Content = Content{}
 	c.reports = slices.Insert(c.reports, i, report{node: from, life: life, Report: r, found: make([][]protocol.Packet, len(r.Channels))})
 	c.missing = slices.DeleteFunc(c.missing, func(m Missing) bool { return m.Node == from })
-	return l.absorb(c, &c.reports[i], content)
+	more = l.absorb(c, &c.reports[i], content)
+	for _, ch := range r.Channels { // with one that is not known the snapshot cannot be complete: its sender is not waited for
+		if ch.Why != "" && l.opts.Mistake != Presumes {
+			c.miss(ch.From, fmt.Sprintf("%s, at node %d", ch.Why, from))
+		}
+	}
+	return more
 }
 
 // collection is a snapshot that this node was asked for and that is not over; nil if there is none of that name.

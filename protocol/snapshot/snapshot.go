@@ -28,7 +28,8 @@
 //
 // What a fault does. A snapshot is complete if every node reported and every channel was closed by a marker, of the life that
 // reported. A life sends one marker to each node, so only one life of that gets it: a new life that joins in late misses
-// a marker for good, and the snapshot is not complete, however late anybody hears of the restart. A node that crashed, or whose old
+// a marker for good, and the snapshot is not complete, however late anybody hears of the restart. It ends as soon as the
+// link tells that the marker was for a life that is over. A node that crashed, or whose old
 // life is over, sends no marker any more; who learns so from the detector gives the channel up and reports without it. A
 // node that is suspected from the start has [Options.Grace] to show itself, for a detector trusts a new life without a
 // word. A link that ejects a node carries nothing to that life from then on: it misses the marker and gives up after
@@ -228,6 +229,7 @@ func (l *Layer) Indicate(e protocol.Event, o *protocol.Out) (taken bool) {
 	case link.Over:
 		if n := l.other(e.Node); n != nil {
 			n.before = n.sent
+			l.unmarked(n.id, o)
 		}
 	case link.Full:
 		if n := l.other(e.Node); n != nil {
@@ -254,6 +256,17 @@ func (l *Layer) lost(e detector.Suspect, o *protocol.Out) {
 	}
 	for i := range l.own {
 		l.own[i].miss(e.Node, why)
+	}
+	l.review(o)
+}
+
+// unmarked gives up a node of which no life will get the markers that were sent to it, but for the one that is over.
+func (l *Layer) unmarked(id protocol.ID, o *protocol.Out) {
+	for i := range l.parts {
+		if l.parts[i].recorded {
+			l.parts[i].giveUp(id, restarted)
+			l.miss(l.parts[i].id, id, restarted)
+		}
 	}
 	l.review(o)
 }
