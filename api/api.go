@@ -1,7 +1,7 @@
 // Package api is the edge between Ciranda's processes and their users: the services of ciranda/v1 served as gRPC on
 // one port and as JSON over HTTP on another, and the client for them.
 //
-// A service is one Go value ([Node], [Cluster], [Supervisor], [Bank], [Group]); [New] puts it on both ports. With credentials
+// A service is one Go value ([Node], [Cluster], [Supervisor], [Bank], [Group], [Snapshots]); [New] puts it on both ports. With credentials
 // ([Access]) both ports speak TLS 1.3 alone, and both ends show certificates of the cluster. Each method states in the
 // contract which role it needs ([RequireRole]), and a service learns who calls it ([Caller]). With a token everything is
 // plain text: whoever shows the token in a call is an operator.
@@ -70,6 +70,7 @@ type Services struct {
 	Supervisor Supervisor
 	Bank       Bank
 	Group      Group
+	Snapshots  Snapshots
 }
 
 // maxEcho is the size of the largest echo, in bytes.
@@ -126,6 +127,9 @@ func (s Services) registerGRPC(r grpc.ServiceRegistrar) {
 	if s.Group != nil {
 		cirandav1.RegisterGroupServiceServer(r, grpcGroup{s.Group})
 	}
+	if s.Snapshots != nil {
+		cirandav1.RegisterSnapshotServiceServer(r, s.Snapshots)
+	}
 	cirandav1.RegisterEchoServiceServer(r, echo{})
 }
 
@@ -145,6 +149,9 @@ func (s Services) registerHTTP(handle handleFunc, opts ...connect.HandlerOption)
 	}
 	if s.Group != nil {
 		handle(cirandav1connect.NewGroupServiceHandler(connectGroup{s.Group}, opts...))
+	}
+	if s.Snapshots != nil {
+		handle(cirandav1connect.NewSnapshotServiceHandler(s.Snapshots, opts...))
 	}
 	handle(cirandav1connect.NewEchoServiceHandler(echo{}, opts...))
 }

@@ -25,6 +25,7 @@ type Client struct {
 	Supervisor cirandav1.SupervisorServiceClient
 	Bank       cirandav1.BankServiceClient
 	Group      cirandav1.GroupServiceClient
+	Snapshots  cirandav1.SnapshotServiceClient
 	Echo       cirandav1.EchoServiceClient
 	Health     healthv1.HealthClient
 
@@ -87,6 +88,7 @@ func newClient(c connection, a Access) *Client {
 		Supervisor: cirandav1.NewSupervisorServiceClient(c),
 		Bank:       cirandav1.NewBankServiceClient(c),
 		Group:      cirandav1.NewGroupServiceClient(c),
+		Snapshots:  cirandav1.NewSnapshotServiceClient(c),
 		Echo:       cirandav1.NewEchoServiceClient(c),
 		Health:     healthv1.NewHealthClient(c),
 		connection: c,

@@ -22,7 +22,12 @@ type Feed[T any] struct {
 
 // Many says whether events of a kind come in such numbers that they must not push out the others.
 func Many(kind string) bool {
-	return strings.HasPrefix(kind, "bank.") || strings.HasPrefix(kind, "link.") || kind == "reply"
+	for _, family := range []string{"bank.", "link.", "snap."} { // snapshots may be taken back to back
+		if strings.HasPrefix(kind, family) {
+			return true
+		}
+	}
+	return kind == "reply"
 }
 
 // NewFeed makes a feed that keeps the last size events of the many kinds, and as many of the others.

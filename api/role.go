@@ -57,6 +57,7 @@ var deeds = map[string]string{
 	cirandav1.GroupService_Multicast_FullMethodName:       "sending messages to the group",
 	cirandav1.GroupService_MulticastStream_FullMethodName: "sending messages to the group",
 	cirandav1.GroupService_Leave_FullMethodName:           "having a node leave the group",
+	cirandav1.SnapshotService_Take_FullMethodName:         "taking a snapshot",
 	cirandav1.GroupService_Join_FullMethodName:            "having a node join the group",
 }
 

@@ -179,8 +179,8 @@ func (s *Supervisor) serve() error {
 		return err
 	}
 	s.router = gateway.NewRouter(s, func(address string) (*api.Client, error) { return api.Dial(address, s.access) })
-	s.server = api.New(api.Config{Services: api.Services{Cluster: s.group, Supervisor: s, Group: s.router}, Access: s.access,
-		GRPC: grpc, HTTP: http, Log: s.log})
+	s.server = api.New(api.Config{Services: api.Services{Cluster: s.group, Supervisor: s, Group: s.router, Snapshots: s.group.Snapshots()},
+		Access: s.access, GRPC: grpc, HTTP: http, Log: s.log})
 	s.server.Start()
 	s.group.Follow()
 	var ctx context.Context

@@ -158,8 +158,9 @@ func (g *Gateway) open(ports []net.Listener) (err error) {
 	g.group.Insecure = c.Access.Insecure()
 	g.group.Gateways = func() []*cirandav1.GatewayStatus { return []*cirandav1.GatewayStatus{g.status()} }
 	g.server = api.New(api.Config{
-		Services: api.Services{Cluster: &cluster{Group: g.group, gateway: g}, Bank: g.bank, Group: g.router},
-		Access:   c.Access, GRPC: ports[0], HTTP: ports[1], Socket: ports[2], Hosts: c.Hosts, Log: c.Log, Ready: g.Ready,
+		Services: api.Services{Cluster: &cluster{Group: g.group, gateway: g}, Bank: g.bank, Group: g.router,
+			Snapshots: g.group.Snapshots()},
+		Access: c.Access, GRPC: ports[0], HTTP: ports[1], Socket: ports[2], Hosts: c.Hosts, Log: c.Log, Ready: g.Ready,
 		Metrics: []prometheus.Collector{metrics{g}},
 	})
 	ctx, cancel := context.WithCancel(context.Background())

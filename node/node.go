@@ -222,7 +222,8 @@ func (n *Node) serve(grpc, http, socket net.Listener) {
 	n.whole = NewGroup(n.cfg.Cluster, n.cfg.Spec.Text(), n.peers, n.links)
 	n.whole.Insecure = n.cfg.Access.Insecure()
 	n.server = api.New(api.Config{
-		Services: api.Services{Node: service{n}, Cluster: n.whole, Bank: n.bank(), Group: n.membership()}, Access: n.cfg.Access, GRPC: grpc, HTTP: http, Socket: socket,
+		Services: api.Services{Node: service{n}, Cluster: n.whole, Bank: n.bank(), Group: n.membership(), Snapshots: photographer{n}},
+		Access:   n.cfg.Access, GRPC: grpc, HTTP: http, Socket: socket,
 		Hosts: n.cfg.Hosts, Log: n.log, Ready: n.ready, Metrics: []prometheus.Collector{metrics{n}},
 	})
 	n.server.Start()

@@ -26,6 +26,9 @@ func decode(b []byte, m proto.Message, strict bool) error {
 }
 
 func (d *decoder) message(m protoreflect.Message) error {
+	if s := structOf(m); s != nil {
+		return d.structure(s)
+	}
 	if d.next() != '{' {
 		return d.expected("an object with the fields of " + string(m.Descriptor().Name()))
 	}

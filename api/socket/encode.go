@@ -71,6 +71,9 @@ func appendMap(b []byte, f protoreflect.FieldDescriptor, m protoreflect.Map) []b
 func appendValue(b []byte, f protoreflect.FieldDescriptor, v protoreflect.Value) []byte {
 	switch x := v.Interface().(type) {
 	case protoreflect.Message:
+		if s := structOf(x); s != nil {
+			return appendStruct(b, s)
+		}
 		return appendFields(b, x)
 	case protoreflect.EnumNumber:
 		if known := f.Enum().Values().ByNumber(x); known != nil {

@@ -119,6 +119,8 @@ func appendShape(b []byte, m protoreflect.MessageDescriptor, depth int) []byte {
 
 func appendKind(b []byte, f protoreflect.FieldDescriptor, depth int) []byte {
 	switch {
+	case f.Message() != nil && f.Message().FullName() == structName:
+		return appendText(b, "any object")
 	case f.Message() != nil && depth == 0:
 		return appendText(b, string(f.Message().Name()))
 	case f.Message() != nil:
