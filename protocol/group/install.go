@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/detector"
 )
 
 // committed takes a change that is decided: it is installed as soon as all of the old view is here.
@@ -84,7 +85,19 @@ func (l *Layer) install(m Commit, o *protocol.Out) {
 		told.Upto = m.Content.Upto
 	}
 	l.remember(Past{told.View, told.Joined, told.Gone})
+	l.trust(o)
 	o.Indicate(told)
+}
+
+// trust gives members a chance whose present life has not been heard of here, while a former one was suspected: others
+// have heard of it. The detector tells if it stays silent.
+func (l *Layer) trust(o *protocol.Out) {
+	for _, m := range l.view.Members {
+		if p := l.peer(m.Node); p != nil && m.Incarnation > p.inc {
+			l.hears(p, m.Incarnation)
+			o.Request(detector.Reset{Node: m.Node, Incarnation: m.Incarnation})
+		}
+	}
 }
 
 // others are the nodes of one view whose membership is not in another.
@@ -113,13 +126,20 @@ func (l *Layer) learn(m Commit, o *protocol.Out) {
 	l.newest = m
 	l.promised, l.accepted = Ballot{}, vote{}
 	l.answer, l.try = answering{nudging: l.answer.nudging}, attempt{}
-	l.votes = l.votes || slices.Contains(l.view.Members, l.me(o))
+	l.votes = l.votes || l.isOfThisLife(o)
 	o.Cancel(protocol.Timer{Kind: attemptTimer})
 	l.store(o)
 	if l.phase == out && !l.away {
 		l.seek.waited = false // for the rest of this view
 		o.Set(protocol.Timer{Kind: foundTimer}, l.opts.Found)
 	}
+}
+
+// isOfThisLife says whether the last view was decided in this life of the node: it names it. A former life, of whatever
+// membership, cannot have voted for that view's change.
+func (l *Layer) isOfThisLife(o *protocol.Out) bool {
+	m, in := l.member(l.self)
+	return in && m.Incarnation == o.Self().Incarnation
 }
 
 // last is the change that made the last view, for those that have not heard of it.

@@ -19,8 +19,11 @@ func (*seer) Traits() protocol.Traits {
 }
 func (*seer) String() string { return "" }
 func (*seer) Request(r any, _ *protocol.Out) bool {
-	_, watch := r.(detector.Watch)
-	return watch
+	switch r.(type) {
+	case detector.Watch, detector.Reset:
+		return true
+	}
+	return false
 }
 
 // kit is for groups without traffic over a seer.
