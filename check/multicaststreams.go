@@ -23,7 +23,13 @@ func init() {
 type streams struct {
 	membership
 	placed map[flow][]placed
-	holds  []multicast.Holds // by node: what it told last
+	holds  map[reporter][]uint64 // what it told last of the view, by rank
+}
+
+// A reporter is a node in a view. What it told there stands, also when it has gone on or has crashed.
+type reporter struct {
+	view uint64
+	node protocol.ID
 }
 
 // placed messages are those of a batch, and the number of the first in its sender's stream.
@@ -35,15 +41,16 @@ type placed struct {
 // step follows all but deliveries.
 func (s *streams) step(e *trace.Event) bool {
 	alive := s.follow(e, true, nothing)
-	s.holds = reach(s.holds, e.Node)
 	switch d := e.Data.(type) {
-	case trace.Life:
-		s.holds[e.Node] = multicast.Holds{}
 	case group.Installed:
 		oldest := s.oldest()
 		maps.DeleteFunc(s.placed, func(f flow, _ []placed) bool { return f.view < oldest })
+		maps.DeleteFunc(s.holds, func(t reporter, _ []uint64) bool { return t.view < oldest })
 	case multicast.Holds:
-		s.holds[e.Node] = d
+		if s.holds == nil {
+			s.holds = map[reporter][]uint64{}
+		}
+		s.holds[reporter{d.View, e.Node}] = d.Upto
 	case multicast.Streamed:
 		if r, ok := batchOf(d.First, d.Count); ok {
 			if s.placed == nil {
@@ -67,12 +74,9 @@ func (s *streams) number(f flow, n uint64) uint64 {
 }
 
 // held says whether a node told that it holds a stream of a view up to a number.
-func (s *streams) held(id protocol.ID, view uint64, rank int, upto uint64) bool {
-	if int(id) >= len(s.holds) {
-		return false
-	}
-	h := &s.holds[id]
-	return h.View == view && rank < len(h.Upto) && h.Upto[rank] >= upto
+func (s *streams) held(id protocol.ID, view uint64, rank int, number uint64) bool {
+	upto := s.holds[reporter{view, id}]
+	return rank < len(upto) && upto[rank] >= number
 }
 
 // heldFirst is UR-2: where a uniform message is delivered, more than half of the view are known to hold it. At a view
