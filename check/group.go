@@ -259,9 +259,9 @@ func (p *noGap) Step(e *trace.Event) {
 	p.changes(e, d, what)
 }
 
-// changes judges what a node tells of who came and went, if the view before is known.
+// changes judges what a node that goes on tells of who came and went, if the view before is known.
 func (p *noGap) changes(e *trace.Event, d group.Installed, what string) {
-	if before, known := p.views[d.View.ID-1]; known {
+	if before, known := p.views[d.View.ID-1]; known && !d.First {
 		joined, gone := without(d.View, before.view()), without(before.view(), d.View)
 		if !slices.Equal(d.Joined, joined) || !slices.Equal(d.Gone, gone) {
 			p.violate(fmt.Sprintf("%s and says that %v joined and %v are gone; it is %v and %v", what, d.Joined, d.Gone, joined, gone), before.event, e)

@@ -10,7 +10,7 @@ import (
 )
 
 // groupSettles is VS-6 and GM-2, GM-3, GM-5: once it is calm, all live nodes that did not leave come to be in one view, and
-// nobody else; or if too few are up for that, they say that the group stands still.
+// nobody else; or if too few are up for that, those that are members say that the group stands still.
 type groupSettles struct {
 	base
 	membership
@@ -70,22 +70,43 @@ func (p *groupSettles) wanted() []protocol.ID {
 	return slices.DeleteFunc(p.living(), func(id protocol.ID) bool { return int(id) < len(p.members) && p.members[id].left })
 }
 
-// voters are the members of the present view that run and know what they agreed to, and how many are needed.
-func (p *groupSettles) voters() (up, needed int) {
-	if p.newest == 0 {
+// voters counts the members of the last view that run, and those of them that know what they agreed to.
+func (p *groupSettles) voters() (up, voters, needed int) {
+	members := p.latest.Members
+	if needed = p.latest.Majority(); p.newest == 0 { // the configured nodes decide on the first view
+		needed = p.setup.majority()
 		for _, id := range p.setup.Nodes {
-			if p.live(id) && p.wiped[id] == 0 {
-				up++
+			members = append(members, group.Member{Node: id})
+		}
+	}
+	for _, m := range members {
+		if p.live(m.Node) {
+			up++
+			if m.Incarnation >= p.lost(m.Node) {
+				voters++
 			}
 		}
-		return up, p.setup.majority()
 	}
-	for _, m := range p.latest.Members {
-		if p.live(m.Node) && m.Incarnation >= p.wiped[m.Node] {
-			up++
+	return up, voters, needed
+}
+
+// lost is the last life of a node that began without what it had stored; 0 if none did.
+func (p *groupSettles) lost(id protocol.ID) protocol.Incarnation {
+	if int(id) < len(p.wiped) {
+		return p.wiped[id]
+	}
+	return 0
+}
+
+// forgetful is a node that lost its disk and has not been a member since: it may have agreed to a view that nobody told of;
+// None if there is no such.
+func (p *groupSettles) forgetful(wanted []protocol.ID) protocol.ID {
+	for _, id := range wanted {
+		if p.lost(id) > 0 && self(p.latest, id).Incarnation < p.lost(id) {
+			return id
 		}
 	}
-	return up, p.latest.Majority()
+	return protocol.None
 }
 
 func (p *groupSettles) Result(end int64) Result {
@@ -96,25 +117,35 @@ func (p *groupSettles) Result(end int64) Result {
 	if len(wanted) == 0 {
 		return p.unexercised("no node runs that did not leave")
 	}
-	up, needed := p.voters()
-	f := p.unsettled(wanted)
+	up, voters, needed := p.voters()
 	if up < needed {
-		f = p.silent(wanted, fmt.Sprintf("%d of view %d run, and %d are needed", up, p.newest, needed))
+		return p.standstill(wanted, fmt.Sprintf("%d of view %d run, and %d are needed", up, p.newest, needed))
 	}
-	if f != nil {
-		return p.violated(f)
+	f, id := p.unsettled(wanted), p.forgetful(wanted)
+	switch {
+	case f == nil:
+		return p.holding(len(wanted))
+	case voters < needed || id != protocol.None:
+		return p.unexercised(fmt.Sprintf("node %d lost its disk, and maybe what it agreed to", id))
 	}
-	return p.holding(len(wanted))
+	return p.violated(f)
 }
 
-// silent finds a node that does not say that the group stands still.
-func (p *groupSettles) silent(wanted []protocol.ID, why string) *finding {
+// standstill judges what members say when too few are up. The others have no group that could stand still.
+func (p *groupSettles) standstill(wanted []protocol.ID, why string) Result {
+	members := 0
 	for _, id := range wanted {
-		if !p.blocked[id] {
-			return newFinding(fmt.Sprintf("node %d does not say that the group stands still, though only %s", id, why), []*trace.Event{p.members[id].event})
+		if p.installed(id).ID == 0 {
+			continue
+		}
+		if members++; !p.blocked[id] {
+			return p.violated(newFinding(fmt.Sprintf("node %d does not say that the group stands still: %s", id, why), []*trace.Event{p.members[id].event}))
 		}
 	}
-	return nil
+	if members == 0 {
+		return p.unexercised(why)
+	}
+	return p.holding(members)
 }
 
 // unsettled finds that not all are in one view, or came to be too late.
