@@ -38,7 +38,7 @@ func (m *membership) Listen(ctx context.Context, r *cirandav1.ListenRequest, sen
 		return &api.Error{Code: codes.ResourceExhausted, Text: fmt.Sprintf("node %d has %d listeners already", m.id, mostListeners),
 			Hint: "listen at another node"}
 	}
-	l := m.member.Listen(member.ListenOptions{Lanes: lanes, Buffer: earshot})
+	l := m.member.Listen(member.ListenOptions{Lanes: lanes, Deaf: r.GetViewsOnly(), Buffer: earshot})
 	defer l.Close()
 	if err := send(m.begins(l.Start)); err != nil {
 		return err

@@ -27,6 +27,7 @@ type Event struct {
 // ListenOptions say what a listener wants. The zero ListenOptions are all deliveries, and a buffer of 4 MiB.
 type ListenOptions struct {
 	Lanes  []multicast.Lane // whose deliveries are told; none: those of all. How the view changes is told to all listeners.
+	Deaf   bool             // no deliveries are told, whatever Lanes says
 	Buffer int              // in bytes, of what was not yet taken; zero means 4 MiB
 }
 
@@ -143,12 +144,15 @@ func laneIndex(l multicast.Lane) int {
 	return i
 }
 
-func maskOf(lanes []multicast.Lane) laneMask {
-	if len(lanes) == 0 {
+func (o ListenOptions) mask() laneMask {
+	switch {
+	case o.Deaf:
+		return 0
+	case len(o.Lanes) == 0:
 		return 1<<laneCount - 1
 	}
 	m := laneMask(0)
-	for _, l := range lanes {
+	for _, l := range o.Lanes {
 		m |= 1 << laneIndex(l)
 	}
 	return m

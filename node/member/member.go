@@ -168,7 +168,7 @@ func (g *Group) tell(l *Listener, e Event, size int) {
 func (g *Group) Listen(o ListenOptions) *Listener {
 	g.hearing.Lock()
 	defer g.hearing.Unlock()
-	l := &Listener{group: g, lanes: maskOf(o.Lanes), limit: cmp.Or(o.Buffer, 4<<20), wake: make(chan struct{}, 1)}
+	l := &Listener{group: g, lanes: o.mask(), limit: cmp.Or(o.Buffer, 4<<20), wake: make(chan struct{}, 1)}
 	l.Start = Start{View: g.view, Lamport: g.lamport}
 	for s, n := range g.next {
 		if l.hears(s.lane) {

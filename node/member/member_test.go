@@ -304,11 +304,20 @@ func TestListening(t *testing.T) {
 		if late := g.Listen(ListenOptions{}); late.Start.View != 0 || len(late.Start.Next) != 0 {
 			t.Errorf("of no member: %+v", late.Start)
 		}
+		deaf := g.Listen(ListenOptions{Deaf: true})
+		g.Leave(delivery(7, 1, fifo, 4, "d"), 10)
+		g.Leave(installed(8), 11)
+		if got, _ := deaf.Next(t.Context()); words(got) != "view 8" {
+			t.Errorf("who wants no deliveries got %s", words(got))
+		}
+		if got, _ := some.Next(t.Context()); words(got) != "7:fifo 4 from 1, view 8" {
+			t.Errorf("meanwhile got %s", words(got))
+		}
 		some.Close()
 		if _, err := some.Next(t.Context()); !errors.Is(err, ErrEnded) {
 			t.Errorf("closed: got %v", err)
 		}
-		if got := g.Delivered(); len(got) != 2 || got[0] != (Count{fifo, 4, 6}) || got[1] != (Count{total, 2, 2}) {
+		if got := g.Delivered(); len(got) != 2 || got[0] != (Count{fifo, 5, 7}) || got[1] != (Count{total, 2, 2}) {
 			t.Errorf("counted %+v", got)
 		}
 	})

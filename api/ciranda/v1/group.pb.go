@@ -783,7 +783,9 @@ type ListenRequest struct {
 	// Which node's deliveries; 0: the node that is asked; of a gateway, some member.
 	Node uint32 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
 	// Which lanes; none: all of them. One without an order stands for those of all orders.
-	Lanes         []*Lane `protobuf:"bytes,2,rep,name=lanes,proto3" json:"lanes,omitempty"`
+	Lanes []*Lane `protobuf:"bytes,2,rep,name=lanes,proto3" json:"lanes,omitempty"`
+	// Tells how the view changes, and no deliveries.
+	ViewsOnly     bool `protobuf:"varint,3,opt,name=views_only,json=viewsOnly,proto3" json:"views_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -830,6 +832,13 @@ func (x *ListenRequest) GetLanes() []*Lane {
 		return x.Lanes
 	}
 	return nil
+}
+
+func (x *ListenRequest) GetViewsOnly() bool {
+	if x != nil {
+		return x.ViewsOnly
+	}
+	return false
 }
 
 // ListenResponse is some of what happens, in its order.
@@ -1605,10 +1614,12 @@ const file_ciranda_v1_group_proto_rawDesc = "" +
 	"\x17MulticastStreamResponse\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x04R\x05count\x12\x12\n" +
-	"\x04view\x18\x03 \x01(\x04R\x04view\"K\n" +
+	"\x04view\x18\x03 \x01(\x04R\x04view\"j\n" +
 	"\rListenRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12&\n" +
-	"\x05lanes\x18\x02 \x03(\v2\x10.ciranda.v1.LaneR\x05lanes\"G\n" +
+	"\x05lanes\x18\x02 \x03(\v2\x10.ciranda.v1.LaneR\x05lanes\x12\x1d\n" +
+	"\n" +
+	"views_only\x18\x03 \x01(\bR\tviewsOnly\"G\n" +
 	"\x0eListenResponse\x125\n" +
 	"\n" +
 	"happenings\x18\x01 \x03(\v2\x15.ciranda.v1.HappeningR\n" +
