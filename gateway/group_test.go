@@ -26,11 +26,11 @@ type post struct {
 	down bool // as the directory has it
 
 	mu    sync.Mutex
-	out   bool                                                    // it is no member
-	err   error                                                   // what it answers to messages
-	block func()                                                  // what it does before; may be nil
-	sent  []string                                                // that it was told to send
-	tells func(ctx context.Context, send func(text string)) error // what it tells listeners
+	out   bool                                                                // it is no member
+	err   error                                                               // what it answers to messages
+	block func()                                                              // what it does before; may be nil
+	sent  []string                                                            // that it was told to send
+	tells func(ctx context.Context, send func(...*cirandav1.Happening)) error // what it tells listeners
 }
 
 func (p *post) View(_ context.Context, r *cirandav1.ViewRequest) (*cirandav1.ViewResponse, error) {
@@ -73,10 +73,26 @@ func (p *post) MulticastStream(_ context.Context, receive func() (*cirandav1.Mul
 }
 
 func (p *post) Listen(ctx context.Context, r *cirandav1.ListenRequest, send func(*cirandav1.ListenResponse) error) error {
-	return p.tells(ctx, func(text string) {
-		send(&cirandav1.ListenResponse{Happenings: []*cirandav1.Happening{{Kind: &cirandav1.Happening_Delivery{
-			Delivery: &cirandav1.Delivery{Sender: p.id, Payloads: [][]byte{[]byte(text)}}}}}})
-	})
+	return p.tells(ctx, func(h ...*cirandav1.Happening) { send(&cirandav1.ListenResponse{Happenings: h}) })
+}
+
+// said is messages of node 1.
+func said(view, first uint64, texts ...string) *cirandav1.Happening {
+	d := &cirandav1.Delivery{View: view, Sender: 1, Order: "fifo", First: first}
+	for _, text := range texts {
+		d.Payloads = append(d.Payloads, []byte(text))
+	}
+	return &cirandav1.Happening{Kind: &cirandav1.Happening_Delivery{Delivery: d}}
+}
+
+// begun is the beginning of a stream at a node, with the next number of messages of node 1.
+func begun(node uint32, view, next uint64) *cirandav1.Happening {
+	return &cirandav1.Happening{Kind: &cirandav1.Happening_Listening{Listening: &cirandav1.Listening{Node: node, View: view,
+		Next: []*cirandav1.Listening_Next{{Sender: 1, Order: "fifo", Seq: next}}}}}
+}
+
+func changed(view uint64) *cirandav1.Happening {
+	return &cirandav1.Happening{Kind: &cirandav1.Happening_View{View: &cirandav1.ViewChange{View: &cirandav1.GroupView{Id: view}}}}
 }
 
 func (p *post) Leave(context.Context, *cirandav1.LeaveRequest) (*cirandav1.LeaveResponse, error) {
@@ -297,9 +313,9 @@ func TestListenThroughAGateway(t *testing.T) {
 	p := newPostal(t)
 	p.posts[0].out, p.posts[2].out = true, true
 	gone := make(chan struct{})
-	p.posts[1].tells = func(ctx context.Context, send func(string)) error {
-		send("a")
-		send("b")
+	p.posts[1].tells = func(ctx context.Context, send func(...*cirandav1.Happening)) error {
+		send(said(5, 1, "a"))
+		send(said(5, 2, "b"))
 		select {
 		case <-gone:
 			return &api.Error{Code: codes.Unavailable, Text: "the node has stopped"}
@@ -321,7 +337,7 @@ func TestListenThroughAGateway(t *testing.T) {
 	_, err = l.Recv()
 	wants(t, err, codes.Unavailable, "node 2, which was listened at, is gone")
 	p.posts[1].set(func() {
-		p.posts[1].tells = func(context.Context, func(string)) error {
+		p.posts[1].tells = func(context.Context, func(...*cirandav1.Happening)) error {
 			return &api.Error{Code: codes.ResourceExhausted, Text: "the listener takes too little"}
 		}
 	})
@@ -354,4 +370,53 @@ func TestViewsThroughAGateway(t *testing.T) {
 	p.posts[2].set(func() { p.posts[2].down = true })
 	_, err = p.Group.View(soon(t), &cirandav1.ViewRequest{Node: 3})
 	wants(t, err, codes.Unavailable, "node 3 is not up")
+}
+
+// A listener that loses its node goes on at another one: it is told nothing twice, and what it missed.
+func TestListenersGoOn(t *testing.T) {
+	p := newPostal(t)
+	p.posts[0].out, p.posts[1].out, p.posts[2].out = false, true, true
+	lost := &api.Error{Code: codes.Unavailable, Text: "the node has stopped"}
+	lives := [][]*cirandav1.Happening{
+		{begun(1, 5, 3), said(5, 3, "c", "d"), changed(6), said(6, 1, "e")},
+		{begun(1, 5, 2), said(5, 2, "b", "c", "d"), changed(6), said(6, 1, "e", "f")}, // behind
+		{begun(1, 6, 5), said(6, 5, "i")},                                             // ahead
+		{begun(1, 8, 1), said(8, 1, "j")},
+	}
+	life := 0
+	p.posts[0].tells = func(_ context.Context, send func(...*cirandav1.Happening)) error {
+		if life == len(lives) {
+			return api.Failed("", "enough")
+		}
+		send(lives[life]...)
+		life++
+		return lost
+	}
+	var notes, told []string
+	l := Listener{Servers: []cirandav1.GroupServiceClient{p.Group}, Request: &cirandav1.ListenRequest{}, Note: func(text string) { notes = append(notes, text) }}
+	err := l.Run(soon(t), func(h *cirandav1.Happening) error {
+		if v := h.GetView(); v != nil {
+			told = append(told, fmt.Sprint(v.GetView().GetId()))
+		}
+		for m := range api.Messages(h.GetDelivery()) {
+			told = append(told, fmt.Sprintf("%d:%s", m.Seq, *m.Payload))
+		}
+		return nil
+	})
+	wants(t, err, codes.FailedPrecondition, "enough")
+	if got, want := strings.Join(told, " "), "3:c 4:d 6 1:e 2:f 5:i 1:j"; got != want {
+		t.Errorf("told %s, want %s", got, want)
+	}
+	want := `listening at node 1, in view 5
+listening at node 1, in view 5; nothing was missed in between
+listening at node 1, in view 6; 2 messages in between were missed
+listening at node 1, in view 8; what was delivered in between was missed`
+	if got := strings.Join(notes, "\n"); got != want {
+		t.Errorf("noted\n%s\nwant\n%s", got, want)
+	}
+	stop := errors.New("stop")
+	life = 0
+	if err := l.Run(soon(t), func(*cirandav1.Happening) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("stopped: got %v", err)
+	}
 }
