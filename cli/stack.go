@@ -22,11 +22,13 @@ func stackFlags(cmd *cobra.Command, s *cluster.Shape) {
 	cmd.Flags().StringVar(&s.Detector, "detector", "", "one of "+strings.Join(stacks.Detectors, ", ")+" (default "+stacks.Detectors[0]+")")
 	cmd.Flags().StringVar(&s.Profile, "profile", "", "a set of timeouts: "+strings.Join(stacks.ProfileNames(), ", ")+" (default "+stacks.Local.Name+"); "+stacks.Local.Name+",timeout=2s overrides a part")
 	cmd.Flags().StringVar(&s.App, "app", "", "the application: "+strings.Join(cluster.Apps, ", ")+" (default "+cluster.Apps[0]+")")
+	cmd.Flags().StringVar(&s.Orders, "orders", "", "the orders of the group's multicasts: "+stacks.AllOrders+", some of "+strings.Join(stacks.OrderNames, ", ")+" joined by +, or none (default "+stacks.AllOrders+")")
 	complete := func(name string, words []string) {
 		cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 	}
 	complete("election", stacks.Elections)
 	complete("detector", stacks.Detectors)
 	complete("app", cluster.Apps)
+	complete("orders", append([]string{stacks.AllOrders, "none"}, stacks.OrderNames...))
 	complete("profile", stacks.ProfileNames())
 }

@@ -197,7 +197,7 @@ func (f *upFlags) startSupervisor(cmd *cobra.Command) error {
 func (f *upFlags) arguments() []string {
 	c := f.config
 	args := []string{"supervise", "--name", c.Name, "--nodes", fmt.Sprint(c.Shape.Nodes), "--gateways", fmt.Sprint(c.Gateways), "--port", fmt.Sprint(c.Shape.Port),
-		"--election", c.Shape.Election, "--detector", c.Shape.Detector, "--profile", c.Shape.Profile, "--transport", c.Shape.Transport, "--app", c.Shape.App, "--level", c.Level}
+		"--election", c.Shape.Election, "--detector", c.Shape.Detector, "--profile", c.Shape.Profile, "--transport", c.Shape.Transport, "--app", c.Shape.App, "--orders", c.Shape.Orders, "--level", c.Level}
 	if c.Shape.Insecure {
 		args = append(args, "--insecure")
 	}

@@ -110,7 +110,7 @@ func (s *Supervisor) arguments(id protocol.ID, forget bool) []string {
 	args := []string{"node", "--until-stdin-ends", "--cluster", s.cfg.Name, "--id", id.String(),
 		"--peers", strings.Join(peers, ","), "--grpc", s.address(id, grpcPort), "--http", s.address(id, httpPort),
 		"--dir", filepath.Join(s.dir, nodesDir, id.String()),
-		"--election", s.shape.Election, "--detector", s.shape.Detector, "--profile", s.shape.Profile, "--app", s.shape.App}
+		"--election", s.shape.Election, "--detector", s.shape.Detector, "--profile", s.shape.Profile, "--app", s.shape.App, "--orders", s.shape.Orders}
 	args = append(append(args, "--transport", s.shape.Transport), s.serves(id)...)
 	args = append(args, s.shows(id.String())...)
 	if s.cfg.Level != "" {

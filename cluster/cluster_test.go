@@ -55,19 +55,19 @@ func settled(t *testing.T, was, asked Shape, fresh bool) (Shape, error) {
 }
 
 func TestShapeIsKept(t *testing.T) {
-	quorum := Shape{Nodes: 7, Election: "bully+quorum", Detector: "heartbeat", Profile: "LAN", Port: 21000, App: "none", Transport: "tcp"}
+	quorum := Shape{Nodes: 7, Election: "bully+quorum", Detector: "heartbeat", Profile: "LAN", Port: 21000, App: "none", Orders: "fifo", Transport: "tcp"}
 	for name, c := range map[string]struct {
 		was, asked Shape
 		fresh      bool
 		want       Shape
 	}{
-		"the first time":                   {want: Shape{5, "bully", "heartbeat", "Local", 0, "bank", "tcp", false}},
+		"the first time":                   {want: Shape{5, "bully", "heartbeat", "Local", 0, "bank", "all", "tcp", false}},
 		"what was asked for":               {asked: quorum, want: quorum},
 		"as it was":                        {was: quorum, want: quorum},
-		"of before there were any":         {was: Shape{3, "bully", "heartbeat", "Local", 0, "", "", false}, want: Shape{3, "bully", "heartbeat", "Local", 0, "none", "tcp", false}},
-		"timeouts and ports may change":    {was: quorum, asked: Shape{Profile: "WAN", Port: 22000}, want: Shape{7, "bully+quorum", "heartbeat", "WAN", 22000, "none", "tcp", false}},
-		"fresh keeps nothing but its port": {was: quorum, fresh: true, want: Shape{5, "bully", "heartbeat", "Local", 21000, "bank", "tcp", false}},
-		"fresh and another shape":          {was: quorum, asked: Shape{Nodes: 3}, fresh: true, want: Shape{3, "bully", "heartbeat", "Local", 21000, "bank", "tcp", false}},
+		"of before there were any":         {was: Shape{3, "bully", "heartbeat", "Local", 0, "", "", "", false}, want: Shape{3, "bully", "heartbeat", "Local", 0, "none", "all", "tcp", false}},
+		"timeouts and ports may change":    {was: quorum, asked: Shape{Profile: "WAN", Port: 22000}, want: Shape{7, "bully+quorum", "heartbeat", "WAN", 22000, "none", "fifo", "tcp", false}},
+		"fresh keeps nothing but its port": {was: quorum, fresh: true, want: Shape{5, "bully", "heartbeat", "Local", 21000, "bank", "all", "tcp", false}},
+		"fresh and another shape":          {was: quorum, asked: Shape{Nodes: 3}, fresh: true, want: Shape{3, "bully", "heartbeat", "Local", 21000, "bank", "all", "tcp", false}},
 	} {
 		if got, err := settled(t, c.was, c.asked, c.fresh); err != nil || got != c.want {
 			t.Errorf("%s: got %+v, %v; want %+v", name, got, err, c.want)

@@ -26,12 +26,14 @@ type Shape struct {
 	Profile  string `json:"profile"`  // the name of a profile of timeouts; Local
 	Port     int    `json:"port"`     // the first of its ports; 0: some that are free
 	App      string `json:"app"`      // one of Apps; the first of them
+	// Orders are those in which the nodes multicast as a group: stacks.AllOrders, names joined by +, or none. It may change.
+	Orders string `json:"orders"`
 	// Transport is what carries messages between nodes: one of node.Transports; the first of them. It may change.
 	Transport string `json:"transport"`
 	Insecure  bool   `json:"insecure"` // plain text and a token in place of certificates; as it is asked for each time
 }
 
-// noApp is the app of a cluster that has none.
+// noApp is the app of a cluster that has none, and its orders if it has no group.
 const noApp = "none"
 
 // Apps are the applications that a cluster may run.
@@ -40,13 +42,14 @@ var Apps = append(slices.Clone(stacks.Apps), noApp)
 // filled is the shape with what it leaves open taken from another.
 func (s Shape) filled(from Shape) Shape {
 	return Shape{cmp.Or(s.Nodes, from.Nodes), cmp.Or(s.Election, from.Election), cmp.Or(s.Detector, from.Detector),
-		cmp.Or(s.Profile, from.Profile), cmp.Or(s.Port, from.Port), cmp.Or(s.App, from.App), cmp.Or(s.Transport, from.Transport), s.Insecure}
+		cmp.Or(s.Profile, from.Profile), cmp.Or(s.Port, from.Port), cmp.Or(s.App, from.App), cmp.Or(s.Orders, from.Orders), cmp.Or(s.Transport, from.Transport),
+		s.Insecure}
 }
 
 // defaults is the shape where neither the user nor the past says anything.
 func defaults() Shape {
 	return Shape{Nodes: 5, Election: stacks.Elections[0], Detector: stacks.Detectors[0], Profile: stacks.Local.Name, App: Apps[0],
-		Transport: node.Transports[0]}
+		Orders: stacks.AllOrders, Transport: node.Transports[0]}
 }
 
 // Spec is the shape's stack.
@@ -56,9 +59,12 @@ func (s Shape) Spec() (stacks.Spec, error) {
 	if err != nil {
 		return stacks.Spec{}, err
 	}
-	spec := stacks.Spec{Detector: s.Detector, Election: s.Election, Profile: p, App: s.App}
+	spec := stacks.Spec{Detector: s.Detector, Election: s.Election, Profile: p, App: s.App, Orders: s.Orders}
 	if s.App == noApp {
 		spec.App = ""
+	}
+	if s.Orders == noApp {
+		spec.Orders = ""
 	}
 	return spec, spec.Validate()
 }

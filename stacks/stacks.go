@@ -30,6 +30,7 @@ type Spec struct {
 	Election string  // bully (the default) with +stable, +quorum or both, bully-classic, or none
 	Profile  Profile // zero means Local
 	App      string  // bank, or none: empty
+	Orders   string  // in which a group's members multicast: AllOrders, or names joined by +; empty: there is no group
 	Notes    bool    // the links note all that they carry, as the checks of links need it: it costs time
 
 	// These override the profile's, if they are not zero.
@@ -77,6 +78,9 @@ func (s Spec) Validate() error {
 	if s.App != "" && !slices.Contains(Apps, s.App) {
 		return fmt.Errorf("found the app %q; expected %s, or none", s.App, strings.Join(Apps, ", "))
 	}
+	if _, err := s.orders(); err != nil {
+		return err
+	}
 	p := s.Profile
 	if err := s.heartbeat().Validate(); err != nil {
 		return err
@@ -91,12 +95,13 @@ func (s Spec) Validate() error {
 func (s Spec) Build(self protocol.Self) (*protocol.Stack, error) {
 	s = s.Filled()
 	layers := []protocol.Layer{s.detector()}
-	if s.App != "" {
+	if s.App != "" || s.Orders != "" {
 		layers = append(layers, link.New(s.link()))
 	}
 	if s.Election != "none" {
 		layers = append(layers, bully.New(s.bully()))
 	}
+	layers = append(layers, s.groupLayers()...)
 	if s.App != "" {
 		layers = append(layers, snapshot.New(s.Snapshot()))
 	}
@@ -134,8 +139,12 @@ func (s Spec) bully() bully.Options {
 // Text is what the nodes of a cluster must agree on, in words. Timeouts are not among it: they may be tuned.
 func (s Spec) Text() string {
 	s = s.Filled()
-	if s.App == "" {
-		return s.Detector + " + " + s.Election
+	text := s.Detector + " + " + s.Election
+	if s.Orders != "" {
+		text += " + group(" + s.Orders + ")"
 	}
-	return s.Detector + " + " + s.Election + " + " + s.App
+	if s.App != "" {
+		text += " + " + s.App
+	}
+	return text
 }

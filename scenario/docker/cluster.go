@@ -44,7 +44,7 @@ func prepare(name, image string, s *scenario.Scenario, level trace.Level) (*runn
 	spec := s.Spec(scenario.Docker).Filled()
 	r := &running{name: name, image: image, links: map[scenario.Pair]scenario.LinkState{}, heard: heard{nodes: map[protocol.ID]*last{}}}
 	r.spec = []string{"--election", spec.Election, "--detector", spec.Detector, "--profile", spec.Profile.String(),
-		"--app", cmp.Or(spec.App, "none"), "--level", level.String()}
+		"--app", cmp.Or(spec.App, "none"), "--orders", cmp.Or(spec.Orders, "none"), "--level", level.String()}
 	for id := range s.Cluster.Nodes {
 		r.containers = append(r.containers, &container{id: protocol.ID(id + 1), state: cirandav1.NodeState_NODE_STATE_DOWN})
 	}

@@ -82,7 +82,7 @@ func (Place) Open(ctx context.Context, s *scenario.Scenario, level trace.Level) 
 	supervisor, err := cluster.Open(ctx, cluster.Config{
 		Name: name, Fresh: true, Level: level.String(),
 		Shape: cluster.Shape{Nodes: s.Cluster.Nodes, Election: spec.Election, Detector: spec.Detector, Profile: spec.Profile.String(),
-			App: cmp.Or(spec.App, "none")},
+			App: cmp.Or(spec.App, "none"), Orders: cmp.Or(spec.Orders, "none")},
 	})
 	if err != nil {
 		return nil, errors.Join(err, remove(name))

@@ -1,0 +1,59 @@
+package stacks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/group"
+	"ciranda.dev/protocol/multicast"
+)
+
+// AllOrders stands for every order of multicast in [Spec.Orders].
+const AllOrders = "all"
+
+// OrderNames are the orders that a group may run.
+var OrderNames = func() (names []string) {
+	for r := multicast.Reliable; r <= multicast.Lamport; r++ {
+		names = append(names, r.String())
+	}
+	return names
+}()
+
+// orders are those that the spec names; nil stands for all.
+func (s Spec) orders() (orders []multicast.Order, err error) {
+	if s.Orders == "" || s.Orders == AllOrders {
+		return nil, nil
+	}
+	for name := range strings.SplitSeq(s.Orders, "+") {
+		r, err := multicast.ParseOrder(name)
+		if err != nil || slices.Contains(orders, r) {
+			return nil, fmt.Errorf("found the orders %q; expected %s, or different ones of %s, joined by +", s.Orders, AllOrders,
+				strings.Join(OrderNames, ", "))
+		}
+		orders = append(orders, r)
+	}
+	return orders, nil
+}
+
+// Group are the rules of the spec's group: rounds have time for a round trip.
+func (s Spec) Group() group.Options {
+	patience := max(200*ms, 2*s.patience())
+	return group.Options{Traffic: true, Seek: patience, Attempt: patience, Found: max(500*ms, 2*patience)}.WithDefaults()
+}
+
+// Multicast are the rules of the spec's multicasts.
+func (s Spec) Multicast() multicast.Options {
+	orders, _ := s.orders() // Validate has seen them
+	return multicast.Options{Orders: orders, Patience: max(2*time.Second, 4*s.patience()), Trace: s.Notes}.WithDefaults()
+}
+
+// groupLayers are a group and its messages.
+func (s Spec) groupLayers() []protocol.Layer {
+	if s.Orders == "" {
+		return nil
+	}
+	return []protocol.Layer{group.New(s.Group()), multicast.New(s.Multicast())}
+}
