@@ -59,13 +59,24 @@ func (l *Layer) proposer() protocol.ID {
 	return protocol.None
 }
 
-// named are the nodes of the view that a change waits for, by rank.
+// named are the nodes of the view that a change waits for, by rank. Members that hold everybody up are among them only if
+// there are too few others: they are left out of the next view all the same.
 func (l *Layer) named() (named []protocol.ID) {
+	slow := []protocol.ID{}
 	for _, m := range l.view.Members {
-		if !l.absent(m.Node) && !slices.Contains(l.misfits, m) {
+		switch {
+		case l.absent(m.Node):
+		case slices.Contains(l.misfits, m) && !l.over(m):
+			slow = append(slow, m.Node)
+		default:
 			named = append(named, m.Node)
 		}
 	}
+	if len(named) >= l.needed() || len(slow) == 0 {
+		return named
+	}
+	named = append(named, slow...)
+	slices.SortFunc(named, func(a, b protocol.ID) int { return l.view.Rank(a) - l.view.Rank(b) })
 	return named
 }
 
