@@ -170,7 +170,7 @@ func (c trial) run(t testing.TB, seed uint64, script ...sim.Action) (*follower, 
 		}
 	}
 	if script == nil {
-		script = []sim.Action{{At: ms, Do: turmoil(c)}, {At: ms, Do: chat}, {At: calmAt + ms, Do: backAll}}
+		script = []sim.Action{{At: ms, Do: turmoil(c)}, {At: ms, Do: chat}, {At: calmAt + ms, Do: backAll}, {At: calmAt + time.Second, Do: backAll}}
 	}
 	script = append(script, sim.Action{At: duration, Do: func(*sim.Sim) {}})
 	s, err := sim.New(sim.Config{World: config, Network: network.Link{Delay: network.Between(ms, 10*ms)}, Seed: seed,
@@ -211,10 +211,13 @@ func unsettled(s *sim.Sim) string {
 	return ""
 }
 
+// backAll brings back who is down, since its crash came after its recovery, and who has left.
 func backAll(s *sim.Sim) {
 	for _, id := range s.World().Group() {
 		if s.World().Up(id) {
 			s.Request(id, "join")
+		} else {
+			s.Recover(id)
 		}
 	}
 }

@@ -32,23 +32,29 @@ func (l *Layer) look(d time.Duration, o *protocol.Out) {
 	o.Set(protocol.Timer{Kind: foundTimer}, d+l.opts.Found)
 }
 
+// hasty is how many rounds are shorter: nodes that start together find each other as soon as they can.
+const hasty = 4
+
 // seekAgain asks all nodes, and forgets who has not answered for two rounds.
 func (l *Layer) seekAgain(o *protocol.Out) {
 	if l.phase != out || l.away {
 		return
 	}
-	l.seek.answers = slices.DeleteFunc(l.seek.answers, func(f found) bool { return f.round+2 <= l.seek.round })
+	if l.seek.round > hasty {
+		l.seek.answers = slices.DeleteFunc(l.seek.answers, func(f found) bool { return f.round+2 <= l.seek.round })
+	}
 	l.seek.round++
 	o.SendAll(Who{l.view.ID, l.life})
-	o.Set(protocol.Timer{Kind: seekTimer}, l.opts.Seek)
+	o.Set(protocol.Timer{Kind: seekTimer}, l.opts.Seek>>max(0, hasty-int(l.seek.round)))
 	l.consider(o)
 }
 
-// whoAsks answers a node that seeks.
+// whoAsks answers a node that seeks, and takes note that it is there.
 func (l *Layer) whoAsks(from *peer, m Who, o *protocol.Out) {
 	from.life = max(from.life, m.Life)
 	l.help(from.id, m.View, o)
 	o.Send(from.id, Here{l.view.ID, l.phase != out, l.away})
+	l.isHere(from, Here{View: m.View}, o)
 }
 
 // help tells a node of the last view, if it knows less.
