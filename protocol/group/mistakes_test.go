@@ -19,7 +19,7 @@ func TestMistakesShow(t *testing.T) {
 		script  func(seed uint64) []sim.Action // nil: turmoil
 	}{
 		{"FoundsAmongFound", group.FoundsAmongFound, 3, 300, nil},
-		{"Forgets", group.Forgets, 3, 600, nil},
+		{"Forgets", group.Forgets, 3, 200, forget},
 		{"BeginsAgain", group.BeginsAgain, 3, 300, nil},
 		{"NoBeacon", group.NoBeacon, 3, 300, nil},
 		{"SameLife", group.SameLife, 3, 300, nil},
@@ -62,6 +62,18 @@ func leaveAlone(uint64) []sim.Action {
 			s.Request(2, "leave")
 		}},
 		{At: 4 * time.Second, Do: func(s *sim.Sim) { s.Request(2, "join") }},
+	}
+}
+
+// forget has node 1 change the view with node 2 while node 3 is out of its sight, and node 2 crash about when it votes.
+// Then it sees node 3 only.
+func forget(seed uint64) []sim.Action {
+	at := 1250*ms + time.Duration(seed)*ms
+	return []sim.Action{
+		{At: time.Second, Do: func(s *sim.Sim) { s.Cut(1, 3); s.Cut(3, 1) }},
+		{At: at, Do: func(s *sim.Sim) { split(s, 1, s.Cut); s.Crash(2, false, false) }},
+		{At: at + 100*ms, Do: func(s *sim.Sim) { s.Recover(2) }},
+		{At: 4 * time.Second, Do: func(s *sim.Sim) { split(s, 1, s.Mend) }},
 	}
 }
 
