@@ -83,7 +83,7 @@ func (g *Router) station(known *cirandav1.NodeStatus) (station, error) {
 		g.clients[address] = c
 	}
 	if c == nil {
-		return station{}, &api.Error{Code: codes.Unavailable, Text: "the gateway ends"}
+		return station{}, &api.Error{Code: codes.Unavailable, Text: "the gateway ends", Hint: "ask another one"}
 	}
 	return station{known.GetId(), c}, nil
 }
@@ -116,7 +116,7 @@ func (g *Router) stations(number uint32) ([]station, error) {
 	case len(all) == 0 && number != 0:
 		return nil, &api.Error{Code: codes.Unavailable, Text: fmt.Sprintf("node %d is not up", number), Hint: "status says which nodes are up"}
 	case len(all) == 0:
-		return nil, &api.Error{Code: codes.Unavailable, Text: "no node is up"}
+		return nil, &api.Error{Code: codes.Unavailable, Text: "no node is up", Hint: "status says which nodes are up"}
 	}
 	return all, nil
 }

@@ -25,17 +25,21 @@ type post struct {
 	id   uint32
 	down bool // as the directory has it
 
-	mu    sync.Mutex
-	out   bool                                                                // it is no member
-	err   error                                                               // what it answers to messages
-	block func()                                                              // what it does before; may be nil
-	sent  []string                                                            // that it was told to send
-	tells func(ctx context.Context, send func(...*cirandav1.Happening)) error // what it tells listeners
+	mu     sync.Mutex
+	out    bool                                                                // it is no member
+	err    error                                                               // what it answers to messages
+	block  func()                                                              // what it does before; may be nil
+	looked func()                                                              // what it does when it is asked for its view; may be nil
+	sent   []string                                                            // that it was told to send
+	tells  func(ctx context.Context, send func(...*cirandav1.Happening)) error // what it tells listeners
 }
 
 func (p *post) View(_ context.Context, r *cirandav1.ViewRequest) (*cirandav1.ViewResponse, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.looked != nil {
+		p.looked()
+	}
 	return &cirandav1.ViewResponse{Node: p.id, Member: !p.out, View: &cirandav1.GroupView{Id: 5}}, nil
 }
 
@@ -220,7 +224,9 @@ func TestMulticastThroughAGateway(t *testing.T) {
 		t.Errorf("after that: got node %d, %v; want %d", at, err, other)
 	}
 	p.posts[other-1].set(func() { p.posts[other-1].down = true })
-	_, err = p.cast(t, 0, "f")
+	briefly, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+	defer cancel()
+	_, err = p.Group.Multicast(briefly, &cirandav1.MulticastRequest{Order: "fifo", Text: "f"})
 	wants(t, err, codes.Unavailable, "no node is a member of the group; nothing was sent")
 	_, err = p.cast(t, other, "g")
 	wants(t, err, codes.Unavailable, fmt.Sprintf("node %d is not up; nothing was sent", other))
@@ -249,6 +255,23 @@ func TestMulticastRefusedThroughAGateway(t *testing.T) {
 	wants(t, err, codes.FailedPrecondition, "node 2: the group does not run fifo; nothing was sent")
 	if s := p.router.Stats(); s.Refused.Load() != 3 || s.Moved.Load() != 4 || p.sent() != "||" {
 		t.Errorf("%d refused, %d moved, %s sent", s.Refused.Load(), s.Moved.Load(), p.sent())
+	}
+}
+
+// Where nobody is a member yet, messages wait for one.
+func TestMulticastWaitsForAGroup(t *testing.T) {
+	p := newPostal(t)
+	asked := 0
+	for _, s := range p.posts {
+		s.out = true
+	}
+	p.posts[0].looked = func() {
+		if asked++; asked == 3 {
+			p.posts[0].out = false
+		}
+	}
+	if at, err := p.cast(t, 0, "a"); err != nil || at != 1 {
+		t.Errorf("got node %d, %v", at, err)
 	}
 }
 
@@ -281,8 +304,9 @@ func TestMulticastOfUnknownOutcome(t *testing.T) {
 func TestMulticastStreamThroughAGateway(t *testing.T) {
 	p := newPostal(t)
 	p.posts[0].out, p.posts[2].out = true, true
+	ctx := soon(t)
 	stream := func(texts ...string) (*cirandav1.MulticastStreamResponse, error) {
-		s, err := p.Group.MulticastStream(soon(t))
+		s, err := p.Group.MulticastStream(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -304,6 +328,8 @@ func TestMulticastStreamThroughAGateway(t *testing.T) {
 	_, err = stream("d", "e")
 	wants(t, err, codes.FailedPrecondition, "node 2: message 1 of the stream: full")
 	p.posts[1].set(func() { p.posts[1].down = true })
+	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+	defer cancel()
 	_, err = stream("f")
 	wants(t, err, codes.Unavailable, "no node is a member of the group; nothing was sent")
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -20,7 +21,7 @@ func (g *Router) Multicast(ctx context.Context, r *cirandav1.MulticastRequest) (
 	tried := map[uint32]bool{}
 	var last error
 	for {
-		s, err := g.choose(ctx, r.GetNode(), tried)
+		s, err := g.find(ctx, r.GetNode(), tried, last == nil)
 		if err != nil {
 			return nil, g.spare(last, err)
 		}
@@ -43,6 +44,27 @@ func (g *Router) Multicast(ctx context.Context, r *cirandav1.MulticastRequest) (
 		g.leave(s.id)
 		g.stats.Moved.Add(1)
 	}
+}
+
+// find gives the node that a call is passed to. Where no node is a member it waits for one, if it may, while there is time:
+// at the beginning of a cluster there is no group yet.
+func (g *Router) find(ctx context.Context, number uint32, tried map[uint32]bool, mayWait bool) (station, error) {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		s, err := g.choose(ctx, number, tried)
+		if err == nil || !mayWait || number != 0 || !unavailable(err) || tooLate(ctx) {
+			return s, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return s, err
+		}
+	}
+}
+
+func unavailable(err error) bool {
+	e := api.AsError(err)
+	return e != nil && e.Code == codes.Unavailable
 }
 
 // stay stays with a node that was not asked for by its number.
@@ -94,14 +116,10 @@ func (g *Router) MulticastStream(ctx context.Context, receive func() (*cirandav1
 	if err != nil {
 		return nil, err
 	}
-	s, err := g.look(ctx, r.GetNode(), nil)
-	if err == nil && r.GetNode() == 0 && s.rank() < 2 {
-		err = errNoMore
-	}
+	s, err := g.streamTo(ctx, r.GetNode())
 	if err != nil {
 		return nil, g.spare(nil, err)
 	}
-	g.stay(r.GetNode(), s.id)
 	ctx, cancel := g.whileOpen(ctx)
 	defer cancel()
 	var a attempt
@@ -123,6 +141,22 @@ func (g *Router) MulticastStream(ctx context.Context, receive func() (*cirandav1
 		return nil, inDoubt(s.id, &a, err)
 	}
 	return answer, relayed(s.id, err)
+}
+
+// streamTo gives the node that a stream is passed to. It is asked first: what was sent to it cannot be sent to another one.
+func (g *Router) streamTo(ctx context.Context, number uint32) (station, error) {
+	inTime, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	s, err := g.find(inTime, number, nil, true)
+	if err != nil || number != 0 {
+		return s, err
+	}
+	if at, err := g.look(inTime, s.id, nil); err != nil || at.rank() < 2 {
+		g.leave(s.id)
+		return g.find(inTime, 0, nil, true)
+	}
+	g.stay(0, s.id)
+	return s, nil
 }
 
 // whileOpen ends a context with the router.
@@ -154,7 +188,7 @@ func (g *Router) Listen(ctx context.Context, r *cirandav1.ListenRequest, send fu
 	}
 	switch e := api.AsError(err); {
 	case g.ctx.Err() != nil:
-		return &api.Error{Code: codes.Unavailable, Text: "the gateway ends"}
+		return &api.Error{Code: codes.Unavailable, Text: "the gateway ends", Hint: "listen at another one"}
 	case errors.Is(err, io.EOF), e != nil && e.Code == codes.Unavailable:
 		return &api.Error{Code: codes.Unavailable, Text: fmt.Sprintf("node %d, which was listened at, is gone", s.id),
 			Hint: "listen again: it will be at another member"}
