@@ -173,6 +173,9 @@ func (l *Layer) allPast(t uint64, but int) bool {
 func (l *Layer) settle(upto []uint64, o *protocol.Out) {
 	l.stopped, l.settling = false, true
 	for i := range l.lanes {
+		if l.lanes[i].from == nil { // it is not run
+			continue
+		}
 		l.cutLane(i, upto)
 		if l.opts.Mistake == DropsRest {
 			continue
