@@ -75,7 +75,7 @@ func (l *Layer) reply(asked bool, call uint64, body any, o *protocol.Out) {
 
 // may says whether messages may be sent now, as far as the window has room.
 func (l *Layer) may() bool {
-	if l.waiting.len() == 0 || l.view.ID == 0 || l.stopped && l.opts.Mistake != SendsOn {
+	if l.waiting.len() == 0 || l.view.ID == 0 || l.blocked || l.stopped && l.opts.Mistake != SendsOn {
 		return false
 	}
 	unstable := l.streams[l.rank].size

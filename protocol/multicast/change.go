@@ -119,7 +119,7 @@ func (l *Layer) keep(next group.View) past {
 // begin makes a view the present one.
 func (l *Layer) begin(v group.View, o *protocol.Out) {
 	l.view, l.rank = v, v.Rank(l.self)
-	l.stopped, l.left = false, false
+	l.stopped, l.left, l.blocked = false, false, false
 	l.gathering = gathering{}
 	n := len(v.Members)
 	l.streams = make([]stream, n)

@@ -20,8 +20,9 @@
 //
 // What it promises: a message is delivered in the view in which it is sent, once, at all members that go on to the next
 // view, or at none of them; at all if its sender goes on. What is cast during a change, or before the first view, is sent in
-// the next one. Lanes keep their order among their own messages, and never wait for one another; no order is kept between
-// lanes. The reliable order is as good as FIFO here, since streams are.
+// the next one. While most of the view is out of sight nothing new is sent. Lanes keep their order among their own messages,
+// and never wait for one another; no order is kept between lanes. The reliable order is as good as FIFO here, since streams
+// are.
 //
 // What it does not promise: delivery to nodes that are no members. Plain lanes let a node deliver what nobody else ever
 // will, if it dies or is excluded at once. The slowest member sets the pace: the window is full until it holds the messages,
@@ -54,6 +55,7 @@ type Layer struct {
 	rank      int
 	stopped   bool   // the view is about to end
 	settling  bool   // it ends in this very step
+	blocked   bool   // most of the view is out of sight: nothing new is sent
 	left      bool   // the node has left the group
 	former    uint64 // the last view that it was in as another member
 	gathering gathering
@@ -143,6 +145,8 @@ func (l *Layer) Indicate(e protocol.Event, o *protocol.Out) (taken bool) {
 		return true
 	case group.Excluded:
 		l.exclude(e, o)
+	case group.Blocked:
+		l.blocked = e.Why != ""
 	case link.Over:
 		l.over(e, o)
 	}
