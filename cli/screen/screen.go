@@ -15,6 +15,7 @@ import (
 
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
+	"ciranda.dev/cli/album"
 )
 
 // ErrInterrupted says that the screen was left by Ctrl-C.
@@ -38,7 +39,7 @@ func Run(ctx context.Context, c *api.Client) error {
 
 // follow sends the program what happens, and asks it to end when nothing can happen any more.
 func follow(ctx context.Context, c *api.Client, send func(tea.Msg)) {
-	stream, err := c.Events.Watch(ctx, &cirandav1.WatchRequest{Cursor: api.FromStart, Without: []string{"bank.", "link.", "reply"}})
+	stream, err := c.Events.Watch(ctx, &cirandav1.WatchRequest{Cursor: api.FromStart, Without: []string{"bank.", "link.", "reply", "snap.chan"}})
 	for err == nil {
 		var answer *cirandav1.WatchResponse
 		if answer, err = stream.Recv(); err == nil {
@@ -259,6 +260,8 @@ func (m model) act(key string) func() (string, error) {
 		return m.revive
 	case "e":
 		return m.elect
+	case "s":
+		return m.snapshot
 	case "i":
 		return func() (string, error) { return m.fault(isolate(m.target())) }
 	case "P":
@@ -312,6 +315,25 @@ func (m model) elect() (string, error) {
 	}
 	e, err := m.client.Cluster.Elect(m.ctx, r)
 	return fmt.Sprintf("node %d has begun an election", e.GetNode()), err
+}
+
+// snapshotTime is how long a snapshot is waited for: it ends within ten seconds by itself.
+const snapshotTime = 15 * time.Second
+
+// snapshot takes a snapshot that the chosen node begins, or the lowest that is up.
+func (m model) snapshot() (string, error) {
+	r := &cirandav1.TakeRequest{}
+	if m.chosen != 0 {
+		r.Node = m.target()
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, snapshotTime)
+	defer cancel()
+	answer, err := m.client.Snapshots.Take(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	shot := album.Of(answer.GetSnapshot())
+	return "snapshot " + shot.Line(), nil
 }
 
 func (m model) fault(f *cirandav1.Fault) (string, error) {

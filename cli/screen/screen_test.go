@@ -57,6 +57,11 @@ func (r *recorded) Heal(context.Context, *cirandav1.HealRequest, ...grpc.CallOpt
 	return &cirandav1.HealResponse{}, nil
 }
 
+func (r *recorded) Take(_ context.Context, q *cirandav1.TakeRequest, _ ...grpc.CallOption) (*cirandav1.TakeResponse, error) {
+	r.asked = append(r.asked, strings.TrimSpace("snapshot "+q.GetNode()))
+	return &cirandav1.TakeResponse{Snapshot: &cirandav1.Snapshot{Id: "1#1:1", Complete: true, Consistent: true}}, r.fail
+}
+
 func (r *recorded) Status(context.Context, *cirandav1.StatusRequest, ...grpc.CallOption) (*cirandav1.StatusResponse, error) {
 	return village(), nil
 }
@@ -77,7 +82,7 @@ func village() *cirandav1.StatusResponse {
 
 func newModel() (model, *recorded) {
 	r := &recorded{}
-	return model{ctx: context.Background(), client: &api.Client{Cluster: r, Supervisor: r}, status: village(), width: 100, height: 24}, r
+	return model{ctx: context.Background(), client: &api.Client{Cluster: r, Supervisor: r, Snapshots: r}, status: village(), width: 100, height: 24}, r
 }
 
 // press presses keys, one after the other, and lets what they begin come to its end.
@@ -109,6 +114,8 @@ func TestKeys(t *testing.T) {
 		"2 r":       "restart 2",
 		"e":         "elect",
 		"3 e":       "elect 3",
+		"s":         "snapshot",
+		"2 s":       "snapshot 2",
 		"i":         `isolate:{nodes:"leader"}`,
 		"P":         `partition:{sides:"1,2" sides:"3,4,5"}`,
 		"h":         "heal",
@@ -126,6 +133,9 @@ func TestKeys(t *testing.T) {
 
 func TestOutcomeOfAKey(t *testing.T) {
 	m, r := newModel()
+	if m = press(t, m, "s"); m.notice != "snapshot 1#1:1 is complete, 0.0 ms" || m.trouble {
+		t.Errorf("got %q", m.notice)
+	}
 	if m = press(t, m, "k"); m.notice != "killed node 3" || m.trouble {
 		t.Errorf("got %q", m.notice)
 	}

@@ -187,7 +187,7 @@ func (m model) help() []string {
 	}
 	first := fmt.Sprintf("%s %s kill  %s pause  %s isolate   %s revive %s", title.Render(whom+":"),
 		key("k"), key("p"), key("i"), key("r"), those)
-	second := fmt.Sprintf("%s choose a node  %s elect  %s partition  %s heal  %s quit", key("1-9 ↑↓"), key("e"), key("P"), key("h"), key("q"))
+	second := fmt.Sprintf("%s choose a node  %s elect  %s snapshot  %s partition  %s heal  %s quit", key("1-9 ↑↓"), key("e"), key("s"), key("P"), key("h"), key("q"))
 	return []string{first, second}
 }
 

@@ -44,6 +44,8 @@ func init() {
 		{name: "balances", menu: "balances", help: "all accounts and their total", do: balances},
 		{name: "transfer", args: []argument{anAccount("FROM", "From which account?"), anAccount("TO", "To which account?"), anAmount},
 			menu: "transfer money", help: "move money, once", do: transfer},
+		{name: "snapshot", args: []argument{someNode("Which node begins?", anyNode)}, menu: "take a snapshot",
+			help: "all states and what is on its way, in one consistent cut; NODE begins it, or the lowest one that is up", do: takeSnapshot},
 		{name: "again", help: "find out about transfers whose answers were lost, and do them if need be", do: again},
 		{name: "watch", args: []argument{aTime}, help: "what happens, as it happens, for so long (until Ctrl-C)", do: watch},
 		{name: "use", args: []argument{aMiddleware}, help: "call servers by " + strings.Join(Middlewares, " or "), do: use},

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
@@ -107,6 +108,8 @@ func (f *server) answer(r any) (proto.Message, error) {
 		return f.all(), nil
 	case *cirandav1.TransferRequest:
 		return f.transfer(r)
+	case *cirandav1.TakeRequest:
+		return f.snapshot(r)
 	case *cirandav1.PauseRequest:
 		return &cirandav1.PauseResponse{}, f.stop("pause " + r.GetNodes())
 	case *cirandav1.ResumeRequest:
@@ -144,6 +147,22 @@ func (f *server) status() *cirandav1.StatusResponse {
 			Leader: f.leader, Term: r.Term, Lamport: 7, Phase: "idle", GrpcAddress: fmt.Sprintf("127.0.0.1:700%d", id)})
 	}
 	return r
+}
+
+// snapshot is one of two nodes, the second of which is missing.
+func (f *server) snapshot(r *cirandav1.TakeRequest) (*cirandav1.TakeResponse, error) {
+	if r.GetNode() == "7" {
+		return nil, status.Error(codes.NotFound, "there is no node 7")
+	}
+	state, err := structpb.NewStruct(map[string]any{"balance": 70.0})
+	if err != nil {
+		return nil, err
+	}
+	return &cirandav1.TakeResponse{Snapshot: &cirandav1.Snapshot{Id: "1#1:1", Initiator: 1, Consistent: true, ElapsedMs: 2,
+		Nodes:    []*cirandav1.Snapshot_State{{Id: 1, Incarnation: 1, Lamport: 9, State: state}},
+		Channels: []*cirandav1.Snapshot_Channel{{From: 2, To: 1, Count: 3}},
+		Checks:   []*cirandav1.Snapshot_Check{{Name: "money-conserved", Verdict: "unexercised", Detail: "n2 did not report"}},
+		Missing:  []*cirandav1.Snapshot_Missing{{Node: 2, Why: "restarted"}}}}, nil
 }
 
 func (f *server) all() *cirandav1.BalancesResponse {

@@ -46,11 +46,12 @@ var Middlewares = []string{"grpc", "socket"}
 
 // A Connection is where a shell sends its calls: a gateway or several, or whoever else serves the same.
 type Connection struct {
-	Name    string // for people, such as "gateway 127.0.0.1:26021"
-	Cluster cirandav1.ClusterServiceClient
-	Events  cirandav1.EventServiceClient // nil: the middleware has no streams
-	Bank    cirandav1.BankServiceClient
-	Echo    cirandav1.EchoServiceClient
+	Name      string // for people, such as "gateway 127.0.0.1:26021"
+	Cluster   cirandav1.ClusterServiceClient
+	Events    cirandav1.EventServiceClient // nil: the middleware has no streams
+	Bank      cirandav1.BankServiceClient
+	Snapshots cirandav1.SnapshotServiceClient
+	Echo      cirandav1.EchoServiceClient
 	// Supervisor acts on processes. Nil: whoever else is called does, if it says that it is a supervisor.
 	Supervisor *Supervisor
 	Close      func() error
@@ -67,12 +68,12 @@ type Supervisor struct {
 // Over makes a connection of whatever carries calls but no streams. End closes it.
 func Over(name string, c grpc.ClientConnInterface, end func() error) *Connection {
 	return &Connection{Name: name, Cluster: cirandav1.NewClusterServiceClient(c), Bank: cirandav1.NewBankServiceClient(c),
-		Echo: cirandav1.NewEchoServiceClient(c), Close: end}
+		Snapshots: cirandav1.NewSnapshotServiceClient(c), Echo: cirandav1.NewEchoServiceClient(c), Close: end}
 }
 
 // Of makes a connection of a client. End closes it.
 func Of(name string, c *api.Client, end func() error) *Connection {
-	return &Connection{Name: name, Cluster: c.Cluster, Events: c.Events, Bank: c.Bank, Echo: c.Echo, Close: end,
+	return &Connection{Name: name, Cluster: c.Cluster, Events: c.Events, Bank: c.Bank, Snapshots: c.Snapshots, Echo: c.Echo, Close: end,
 		itself: &Supervisor{c.Supervisor, c.Events}}
 }
 

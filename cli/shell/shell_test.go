@@ -29,6 +29,24 @@ func script(t *testing.T, f *server, lines string) (out, errs string, err error)
 	return o.String(), e.String(), err
 }
 
+func TestSnapshot(t *testing.T) {
+	out, errs, err := script(t, newServer(), "snapshot 1\n")
+	want := `snapshot 1#1:1, begun by node 1: not complete, 2.0 ms
+NODE  LIFE  CLOCK  STATE
+1     1     9      balance 70
+FROM  TO  ON ITS WAY
+2     1   3
+node 2 is missing: restarted
+money-conserved unexercised: n2 did not report
+`
+	if err != nil || errs != "" || strings.ReplaceAll(out, " \n", "\n") != strings.ReplaceAll(want, " \n", "\n") {
+		t.Errorf("got %v, %s, %q", err, errs, out)
+	}
+	if _, errs, err := script(t, newServer(), "snapshot 7\n"); !errors.Is(err, ErrFailed) || !strings.Contains(errs, "there is no node 7") {
+		t.Errorf("got %v, %q", err, errs)
+	}
+}
+
 func TestPipe(t *testing.T) {
 	out, errs, err := script(t, newServer(), "balances\n\n# a comment\ntransfer 1 2 5\nstatus\n")
 	if err != nil || errs != "" {
