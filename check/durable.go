@@ -106,7 +106,7 @@ func (p *durableFirst) recover(e *trace.Event) {
 		return
 	}
 	for i := range l.sent {
-		if s := &l.sent[i]; s.known && s.received > 0 && s.cause > 0 && s.n > life.Durable {
+		if s := &l.sent[i]; s.known && s.got.received > 0 && s.cause > 0 && s.n > life.Durable {
 			p.betray(trace.MessageID{Node: e.Node, Inc: former, Seq: l.base + uint64(i)}, s, e)
 		}
 	}
@@ -118,7 +118,7 @@ func (p *durableFirst) receive(e *trace.Event) {
 	if fate != found {
 		return
 	}
-	s.received++
+	s.got.received++
 	if len(p.undone) > 0 && s.cause > 0 {
 		if durable := p.undone[origin{id.Node, id.Inc}]; durable > 0 && s.n > durable {
 			p.betray(id, s, e)

@@ -16,8 +16,25 @@ type sending struct {
 	toInc      protocol.Incarnation
 	layer      uint8
 	known      bool // there was such a sending
-	received   uint16
-	copies     uint16 // beside the original
+	got        copies
+	each       map[protocol.ID]*copies // of a broadcast, what each node got
+}
+
+// copies are how many of a message a node has received, and how many there are beside the original.
+type copies struct{ received, more uint16 }
+
+// at is what is known of the copies for one node.
+func (s *sending) at(id protocol.ID) *copies {
+	if s.to != protocol.None {
+		return &s.got
+	}
+	if s.each[id] == nil {
+		if s.each == nil {
+			s.each = map[protocol.ID]*copies{}
+		}
+		s.each[id] = &copies{}
+	}
+	return s.each[id]
 }
 
 // event is the Send that a sending was, without the message.
@@ -132,7 +149,7 @@ func (p *noCreation) Step(e *trace.Event) {
 		p.add(e)
 	case trace.Duplicate:
 		if s, fate := p.get(e.Message()); fate == found {
-			s.copies++
+			s.at(e.Peer).more++
 		}
 	case trace.Receive:
 		p.receive(e)
@@ -153,13 +170,14 @@ func (p *noCreation) receive(e *trace.Event) {
 		return
 	}
 	p.examined++
-	s.received++
+	got := s.at(e.Node)
+	got.received++
 	switch {
-	case s.to != e.Node:
+	case s.to != e.Node && s.to != protocol.None:
 		p.violate(fmt.Sprintf("node %d receives message %s, which was sent to node %d", e.Node, id, s.to), s.event(id), e)
-	case s.received > 1+s.copies:
-		p.violate(fmt.Sprintf("node %d receives message %s %d times, and %d %s sent", e.Node, id, s.received, 1+s.copies,
-			plural(int(1+s.copies), "copy of it was", "copies of it were")), s.event(id), e)
+	case got.received > 1+got.more:
+		p.violate(fmt.Sprintf("node %d receives message %s %d times, and %d %s sent", e.Node, id, got.received, 1+got.more,
+			plural(int(1+got.more), "copy of it was", "copies of it were")), s.event(id), e)
 	}
 }
 

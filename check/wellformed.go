@@ -61,6 +61,9 @@ func (p *wellFormed) Step(e *trace.Event) {
 	switch e.Kind {
 	case trace.Send:
 		p.tally.sent++
+		if e.Peer == protocol.None { // to each of the others
+			p.tally.sent += len(p.setup.Nodes) - 2
+		}
 	case trace.Receive:
 		p.tally.received++
 	case trace.TimerSet, trace.TimerFire, trace.TimerCancel:

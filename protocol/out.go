@@ -60,6 +60,13 @@ func (o *Out) SendAll(m Message) {
 	}
 }
 
+// Broadcast sends m to every other node with one send, if the network can do that: see [Carries]. Who gets it is up to the
+// network: some, all, none. It passes the filters by, in both directions, and whatever of the same step is still on its way
+// down. Only a [Hearer] gets it.
+func (o *Out) Broadcast(m Message) {
+	o.effects = append(o.effects, Effect{Kind: Broadcast, Layer: uint8(o.layer), Channel: uint8(o.layer), Ungated: o.ungated, Body: m})
+}
+
 // Forward passes a packet on its way down, from the layer below the caller.
 func (o *Out) Forward(to ID, p Packet) {
 	if to == o.stack.self.ID || to == None {

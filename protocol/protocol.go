@@ -109,6 +109,15 @@ type (
 		Incarnation Incarnation `json:"inc"`
 		Is          bool        `json:"is"`
 	}
+	// Carries says whether what is broadcast reaches all who are to get it, as far as the engine knows, or may take as long
+	// as nothing is lost. It holds until the engine says otherwise. It is a hint: broadcasts get lost, and a network may cease
+	// to carry them. An engine that has no way to broadcast never gives it.
+	Carries struct {
+		Broadcasts bool `json:"broadcasts"`
+		// Size is how many bytes a broadcast may take, encoded and with its channel. What is larger is lost.
+		Size int    `json:"size,omitempty"`
+		Why  string `json:"why,omitempty"` // it carries none, for people
+	}
 	// Disk says that the node's storage has stalled (a write is older than the engine's limit), or answers again.
 	Disk struct {
 		Stalled bool `json:"stalled"`
@@ -122,6 +131,9 @@ func (LinkDown) Kind() string { return "net.down" }
 
 // Kind is the event's name in traces.
 func (Steady) Kind() string { return "net.steady" }
+
+// Kind is the event's name in traces.
+func (Carries) Kind() string { return "net.carries" }
 
 // Kind is the event's name in traces.
 func (Disk) Kind() string { return "disk" }
@@ -197,6 +209,12 @@ type (
 		Down(to ID, p Packet, o *Out) (taken bool)
 		Pass(from ID, p Packet, o *Out) (taken bool)
 	}
+	// A Hearer takes messages of its own channel that another node broadcast ([Out.Broadcast]). They come past the filters,
+	// so that no promise of the layers below is for them: they may be lost, come twice, late, or out of order, be of a former
+	// life of their sender or meant for other nodes. Which life sent one says [Out.SenderIncarnation].
+	Hearer interface {
+		Hear(from ID, m Message, o *Out)
+	}
 	// A Recoverer begins a later life with what was stored; other layers are started afresh. A node that lost its disk
 	// recovers with nothing stored.
 	Recoverer interface {
@@ -251,13 +269,14 @@ type EffectKind uint8
 
 // The effects of a step.
 const (
-	Send     EffectKind = iota + 1 // Body is a packet's body for To, on Channel
-	Set                            // Timer of Layer expires After from now
-	Cancel                         // Timer of Layer is disarmed
-	Persist                        // Body is a *[Record]
-	Indicate                       // Body is an [Event] that Layer indicated: for the trace
-	Note                           // Body is an [Event] for the trace only
-	Leave                          // Body is an [Event] that left the top of the stack
+	Send      EffectKind = iota + 1 // Body is a packet's body for To, on Channel
+	Set                             // Timer of Layer expires After from now
+	Cancel                          // Timer of Layer is disarmed
+	Persist                         // Body is a *[Record]
+	Indicate                        // Body is an [Event] that Layer indicated: for the trace
+	Note                            // Body is an [Event] for the trace only
+	Leave                           // Body is an [Event] that left the top of the stack
+	Broadcast                       // Body is a packet's body for all others, on Channel
 )
 
 // An Effect is something that a step wants done. The engine does the effects of a step in their order, and a crash
@@ -265,7 +284,7 @@ const (
 type Effect struct {
 	Kind    EffectKind
 	Layer   uint8 // whose effect it is
-	Channel uint8 // of a Send
+	Channel uint8 // of a Send or Broadcast
 	Ungated bool  // it need not wait for the disk: see [Out.Ungate]
 	To      ID
 	Timer   Timer

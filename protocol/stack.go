@@ -16,6 +16,7 @@ type Stack struct {
 	self      Self
 	layers    []Layer
 	filters   []Filter // by layer; nil where it is none
+	hearers   []Hearer // the same
 	traits    []Traits
 	flushers  []int
 	gates     []Gate
@@ -57,6 +58,8 @@ func assemble(self Self, layers []Layer) *Stack {
 		s.traits = append(s.traits, l.Traits())
 		f, _ := l.(Filter)
 		s.filters = append(s.filters, f)
+		h, _ := l.(Hearer)
+		s.hearers = append(s.hearers, h)
 		if _, ok := l.(Flusher); ok {
 			s.flushers = append(s.flushers, i)
 		}
@@ -178,6 +181,19 @@ func (s *Stack) Receive(from ID, inc Incarnation, p Packet, in Inputs, o *Out) {
 	} else {
 		s.travel(event{kind: up, peer: from, inc: inc, channel: p.Channel, body: p.Body}, o)
 	}
+	s.drain(o)
+}
+
+// Hears says whether the layer of a channel takes what is broadcast.
+func (s *Stack) Hears(channel uint8) bool {
+	return int(channel) < len(s.layers) && s.hearers[channel] != nil
+}
+
+// Hear handles a packet that from broadcast in its life inc. The layer of its channel must be a [Hearer].
+func (s *Stack) Hear(from ID, inc Incarnation, p Packet, in Inputs, o *Out) {
+	s.begin(in, o)
+	o.layer, o.from, o.fromInc = int(p.Channel), from, inc
+	s.hearers[p.Channel].Hear(from, p.Body, o)
 	s.drain(o)
 }
 

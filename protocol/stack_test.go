@@ -393,3 +393,31 @@ func TestPanics(t *testing.T) {
 		}()
 	}
 }
+
+// A hearer takes what is broadcast.
+type hearer struct{ scripted }
+
+func (h *hearer) Hear(from protocol.ID, m protocol.Message, o *protocol.Out) {
+	h.log("hear %v from %d/%d", m, from, o.SenderIncarnation())
+	o.Deliver(from, protocol.Packet{Channel: 3, Body: m})
+}
+
+// A broadcast is one effect. It passes the filters by, on its way out and in.
+func TestBroadcast(t *testing.T) {
+	below := &filter{scripted: scripted{Name: "below"}}
+	layer := &hearer{scripted{Name: "hearer"}}
+	layer.expire = func(o *protocol.Out) { o.Broadcast(note{"hi"}) }
+	above := &filter{scripted: scripted{Name: "above"}}
+	s, o := stackOf(t, below, layer, above, &scripted{Name: "top"}), &protocol.Out{}
+	s.Expire(1, protocol.Timer{}, protocol.Inputs{}, o)
+	if e := o.Effects(); len(e) != 1 || e[0].Kind != protocol.Broadcast || e[0].Channel != 1 || e[0].To != protocol.None {
+		t.Errorf("got the effects %+v", e)
+	}
+	if s.Hears(0) || !s.Hears(1) || s.Hears(9) {
+		t.Error("the second layer hears, and no other")
+	}
+	s.Hear(2, 5, protocol.Packet{Channel: 1, Body: note{"hi"}}, protocol.Inputs{}, o)
+	equal(t, "below", below.Log, []string{})
+	equal(t, "the layer", layer.Log, []string{"expire {0 0}", "hear {hi} from 2/5"})
+	equal(t, "above", above.Log, []string{"pass {hi} from 2/5"})
+}

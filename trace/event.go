@@ -70,7 +70,7 @@ type Event struct {
 	Inc     protocol.Incarnation // of Node
 	PeerInc protocol.Incarnation // of Peer, if known
 	Node    protocol.ID          // None for what concerns no single node
-	Peer    protocol.ID          // the other end of a message, or of a fault
+	Peer    protocol.ID          // the other end of a message, or of a fault; None of a Send that is a broadcast
 	Kind    Kind
 	Layer   uint8 // the layer's index in its stack: whose message, timer or event it is
 	Copy    uint8 // 0 for the original, 1 for its first duplicate, …
@@ -108,7 +108,8 @@ type (
 		Key    string `json:"key"`
 		Length int    `json:"len"`
 	}
-	// A Loss is why a message did not arrive: loss, cut, down, not-me, overflow, corrupt, ceiling, queue.
+	// A Loss is why a message did not arrive: loss, cut, down, not-me, overflow, corrupt, ceiling, queue, channel,
+	// size.
 	Loss struct {
 		Reason string `json:"reason"`
 	}

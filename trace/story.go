@@ -140,6 +140,12 @@ func (t *Teller) noted(e *Event) string {
 			return fmt.Sprintf("the link from node %d to node %d is steady no more", e.Node, d.Node)
 		}
 		return fmt.Sprintf("the link from node %d to node %d is steady", e.Node, d.Node)
+	case protocol.Carries{}.Kind():
+		d, _ := DataOf[protocol.Carries](e)
+		if !d.Broadcasts {
+			return fmt.Sprintf("the network does not carry what node %d broadcasts: %s", e.Node, d.Why)
+		}
+		return fmt.Sprintf("the network carries what node %d broadcasts", e.Node)
 	case protocol.Stopping{}.Kind():
 		return fmt.Sprintf("node %d is about to stop", e.Node)
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ciranda.dev/protocol"
 )
 
 // Text is an event in a line for people, without its time and node, such as "receives bully.OK counter=3 from 5".
@@ -25,7 +27,7 @@ func Text(e *Event, h *Header) string {
 	case Resume:
 		return "goes on"
 	case Send:
-		return join("sends", messageText(e), "to", e.Peer.String(), copyText(e))
+		return join("sends", messageText(e), "to", addressee(e), copyText(e))
 	case Receive:
 		return join("receives", messageText(e), "from", e.Peer.String(), copyText(e))
 	case TimerSet:
@@ -87,6 +89,14 @@ func messageText(e *Event) string {
 		return strconv.Quote(s)
 	}
 	return join(name, DataText(e.Data))
+}
+
+// addressee is to whom a message is sent. Nobody in particular: it is a broadcast.
+func addressee(e *Event) string {
+	if e.Peer == protocol.None {
+		return "all"
+	}
+	return e.Peer.String()
 }
 
 func copyText(e *Event) string {

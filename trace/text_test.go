@@ -33,6 +33,8 @@ func every() []trace.Event {
 		{Kind: trace.Send, Node: 1, Inc: 1, N: 2, T: 12_004_567, Lamport: 2, Peer: 2, Seq: 1, Data: ping{7, "a\nb"}},
 		{Kind: trace.Receive, Node: 2, Inc: 1, N: 2, T: 13e6, Lamport: 3, Peer: 1, PeerInc: 1, Seq: 1, Copy: 1, Data: ping{7, ""}},
 		{Kind: trace.Send, Node: 1, Inc: 1, N: 3, Peer: 2, Seq: 2},
+		{Kind: trace.Send, Node: 1, Inc: 1, N: 4, Seq: 3, Data: ping{7, ""}},
+		note(protocol.Carries{Broadcasts: true, Size: 1400}), note(protocol.Carries{Why: "node 3 hears none"}),
 		{Kind: trace.TimerSet, Node: 1, Inc: 1, N: 4, Layer: 0, Timer: protocol.Timer{Kind: 1, Arg: 5}, After: 350e6},
 		{Kind: trace.TimerFire, Node: 1, Inc: 1, N: 5, Layer: 0, Timer: protocol.Timer{Kind: 1, Arg: 5}},
 		{Kind: trace.TimerCancel, Node: 1, Inc: 1, N: 6, Layer: 9, Timer: protocol.Timer{Kind: 4}},

@@ -114,6 +114,7 @@ type Link struct {
 	Loss      float64 `json:"loss,omitempty"`      // the probability that a message is lost
 	Duplicate float64 `json:"duplicate,omitempty"` // the probability that a message arrives twice
 	FIFO      bool    `json:"fifo,omitempty"`      // messages arrive in the order of sending
+	Mute      bool    `json:"mute,omitempty"`      // what is broadcast does not arrive
 }
 
 // Validate says what is wrong with the link.
@@ -144,6 +145,9 @@ func (l Link) String() string {
 	}
 	if l.FIFO {
 		parts = append(parts, "fifo")
+	}
+	if l.Mute {
+		parts = append(parts, "mute")
 	}
 	return strings.Join(parts, ", ")
 }

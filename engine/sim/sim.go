@@ -304,7 +304,7 @@ func (s *Sim) Sent(ref world.FlightRef) {
 		s.queue.push(s.now, entry{kind: double, ref: uint32(ref)}) // before it can arrive
 	}
 	kind := deliver
-	if s.network.Chance(l.Loss) {
+	if s.network.Chance(l.Loss) || f.Heard && l.Mute {
 		kind = lose
 	}
 	s.queue.push(at, entry{kind: kind, ref: uint32(ref)})

@@ -23,6 +23,7 @@ type gossip struct {
 	Heard  map[protocol.ID]uint64
 	leak   *uint64 `layer:"const"` // state outside the state, for the cheat
 	mangle bool    `layer:"const"`
+	loud   bool    // it broadcasts, once it knows that it can
 }
 
 type rumour struct {
@@ -55,7 +56,11 @@ func (g *gossip) Expire(_ protocol.Timer, o *protocol.Out) {
 		*g.leak++
 		g.Best = *g.leak
 	}
-	o.SendAll(rumour{g.Best, []uint64{g.Best, 1}})
+	if r := (rumour{g.Best, []uint64{g.Best, 1}}); g.loud {
+		o.Broadcast(r)
+	} else {
+		o.SendAll(r)
+	}
 	o.Set(protocol.Timer{}, 100*time.Millisecond)
 }
 
@@ -68,6 +73,14 @@ func (g *gossip) Receive(from protocol.ID, m protocol.Message, o *protocol.Out) 
 	if r.Value > g.Best {
 		g.learn(r.Value, o)
 	}
+}
+
+func (g *gossip) Hear(from protocol.ID, m protocol.Message, o *protocol.Out) { g.Receive(from, m, o) }
+
+func (g *gossip) Indicate(e protocol.Event, _ *protocol.Out) bool {
+	c, ok := e.(protocol.Carries)
+	g.loud = g.loud || ok && c.Broadcasts && c.Size == 1000
+	return ok
 }
 
 func (g *gossip) Request(r any, o *protocol.Out) bool {

@@ -29,6 +29,7 @@ const (
 	expiring
 	calling
 	noticing
+	hearing
 )
 
 // feed gives the input to a stack.
@@ -44,6 +45,8 @@ func (in *input) feed(s *protocol.Stack, d *disk, inputs protocol.Inputs, o *pro
 		s.Expire(in.layer, in.timer, inputs, o)
 	case calling:
 		s.Call(protocol.Call{ID: in.call, Body: in.body}, inputs, o)
+	case hearing:
+		s.Hear(in.from, in.fromInc, in.packet, inputs, o)
 	case noticing:
 		s.Notify(in.body.(protocol.Event), inputs, o)
 	}
@@ -104,6 +107,9 @@ func (w *World) begin(n *node, inc protocol.Incarnation, in *input, k trace.Kind
 		w.input(n, e)
 	}
 	w.step(n, in)
+	if w.cfg.Broadcasts > 0 && n.state != down {
+		w.notify(n, protocol.Carries{Broadcasts: true, Size: w.cfg.Broadcasts})
+	}
 }
 
 // Crash ends a node's life: its memory and what its disk has not synced are lost; what is on the wire still travels.
@@ -193,6 +199,8 @@ func (w *World) Deliver(ref FlightRef) {
 		panic(fmt.Sprintf("world: node %d is paused", f.To))
 	case f.Closed:
 		w.notify(n, protocol.LinkDown{Node: f.From, Incarnation: f.FromInc})
+	case f.Heard && !n.stack.Hears(f.Channel):
+		w.drop(f, lossChannel)
 	default:
 		w.receive(n, f)
 	}
@@ -208,6 +216,9 @@ func (w *World) receive(n *node, f *Flight) {
 		w.checkUnchanged(f)
 	}
 	in := input{kind: receiving, from: f.From, fromInc: f.FromInc, packet: protocol.Packet{Channel: f.Channel, Body: f.Body}}
+	if f.Heard {
+		in.kind = hearing
+	}
 	w.step(n, &in)
 }
 

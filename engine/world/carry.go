@@ -108,6 +108,8 @@ func (w *World) release(n *node, e *protocol.Effect) {
 	switch e.Kind {
 	case protocol.Send:
 		w.send(n, e)
+	case protocol.Broadcast:
+		w.broadcast(n, e)
 	case protocol.Indicate:
 		w.changes++
 		w.tell(n, trace.Told, e)
@@ -126,18 +128,39 @@ func (w *World) tell(n *node, k trace.Kind, e *protocol.Effect) {
 }
 
 func (w *World) send(n *node, e *protocol.Effect) {
-	n.sent++
-	ref, f := w.flights.place()
-	f.Body, f.Channel, f.Copy, f.Closed, f.live = e.Body, e.Channel, 0, false, true
-	f.Seq, f.From, f.FromInc, f.To, f.ToInc = n.sent, n.id, n.inc, e.To, 0
+	inc := protocol.Incarnation(0)
 	if to := w.node(e.To); to.begun {
-		f.ToInc = to.inc
+		inc = to.inc
 	}
+	w.number(n, e, inc)
+	w.launch(n, e, e.To, inc)
+}
+
+// broadcast is one sending, and a flight to each of the others. They are meant for any life.
+func (w *World) broadcast(n *node, e *protocol.Effect) {
+	w.number(n, e, 0)
+	for _, to := range w.group {
+		if to != n.id || w.cfg.Loops {
+			w.launch(n, e, to, 0)
+		}
+	}
+}
+
+// number counts and records a sending.
+func (w *World) number(n *node, e *protocol.Effect, inc protocol.Incarnation) {
+	n.sent++
 	if ev := w.tick(n, trace.Send); ev != nil {
-		ev.Peer, ev.PeerInc, ev.Seq, ev.Layer, ev.Data = f.To, f.ToInc, f.Seq, f.Channel, f.Body
+		ev.Peer, ev.PeerInc, ev.Seq, ev.Layer, ev.Data = e.To, inc, n.sent, e.Channel, e.Body
 		w.cfg.Sink.Record(ev)
 	}
-	f.Lamport = n.lamport
+}
+
+// launch puts what was sent in flight to a node.
+func (w *World) launch(n *node, e *protocol.Effect, to protocol.ID, inc protocol.Incarnation) {
+	ref, f := w.flights.place()
+	f.Body, f.Channel, f.Copy, f.Closed, f.live = e.Body, e.Channel, 0, false, true
+	f.Seq, f.From, f.FromInc, f.To, f.ToInc = n.sent, n.id, n.inc, to, inc
+	f.Heard, f.Lamport = e.Kind == protocol.Broadcast, n.lamport
 	if w.IsCut(f.From, f.To) {
 		w.drop(f, lossCut)
 		w.flights.remove(ref)
@@ -179,6 +202,7 @@ var (
 	lossNotMe    any = trace.Loss{Reason: "not-me"}
 	lossLoss     any = trace.Loss{Reason: "loss"}
 	lossOverflow any = trace.Loss{Reason: "overflow"}
+	lossChannel  any = trace.Loss{Reason: "channel"} // a broadcast for a layer that takes none
 )
 
 func (w *World) drop(f *Flight, reason any) {

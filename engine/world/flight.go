@@ -20,6 +20,7 @@ type Flight struct {
 	ToInc    protocol.Incarnation // the life it is meant for; 0 for any, if none has begun yet
 	Channel  uint8
 	Copy     uint8
+	Heard    bool // it was broadcast: the others' copies have the same number
 	Closed   bool // it is no message: From's connection to To was closed
 	live     bool
 	digest   uint64 // of the encoded body at its sending, where messages are checked

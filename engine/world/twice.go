@@ -37,7 +37,7 @@ func (in *input) String() string {
 		return "start"
 	case recovering:
 		return "recover"
-	case receiving:
+	case receiving, hearing:
 		return fmt.Sprintf("receive %s from %d", protocol.Name(in.packet.Body), in.from)
 	case expiring:
 		return fmt.Sprintf("timer %v of layer %d", in.timer, in.layer)
@@ -49,7 +49,7 @@ func (in *input) String() string {
 // stepTwice feeds the input to a node's stack, and a copy of the input to a clone of the stack as it was before.
 func (w *World) stepTwice(n *node, in *input) {
 	clone, copied := n.stack.Clone(), *in
-	if in.kind == receiving {
+	if in.kind == receiving || in.kind == hearing {
 		p, err := w.recode(in.packet)
 		if err != nil {
 			w.cheat(n.id, in, err.Error())

@@ -30,6 +30,13 @@ type Config struct {
 	// be nil.
 	Request func(name string) any
 
+	// Broadcasts is how many bytes a broadcast may take, as the nodes are told at the beginning of each life; the world does
+	// not count them. Zero: they are told nothing, and broadcasts reach them all the same.
+	Broadcasts int
+	// Loops says that a broadcast comes back to its sender, as a node's own datagrams may. Checks that count the messages
+	// of a trace do not know of it.
+	Loops bool
+
 	Level trace.Level // what is recorded
 	Sink  trace.Sink  // where; may be nil at level Off
 

@@ -60,6 +60,7 @@ type message struct {
 	life     protocol.Incarnation // of the sender
 	reader   protocol.Incarnation // of the addressee when it was sent; 0 if it was down
 	packet   protocol.Packet
+	heard    bool // it was broadcast
 }
 
 // String is the message for people: its type and fields.
@@ -143,8 +144,13 @@ func (b *Bench) deliver(i int) {
 		b.input("%s; lost %s from %d", why, m, m.from)
 		return
 	}
-	b.input("%d receives %s from %d", m.to, m, m.from)
-	n.stack.Receive(m.from, m.life, m.packet, b.inputs(n), &n.outcome)
+	if m.heard {
+		b.input("%d hears %s from %d", m.to, m, m.from)
+		n.stack.Hear(m.from, m.life, m.packet, b.inputs(n), &n.outcome)
+	} else {
+		b.input("%d receives %s from %d", m.to, m, m.from)
+		n.stack.Receive(m.from, m.life, m.packet, b.inputs(n), &n.outcome)
+	}
 	b.apply(n)
 }
 
@@ -200,6 +206,13 @@ func (b *Bench) effects(n *node) {
 			b.flying = append(b.flying, message{
 				from: n.id, to: e.To, life: n.life, reader: b.lifeNow(e.To), packet: protocol.Packet{Channel: e.Channel, Body: e.Body},
 			})
+		case protocol.Broadcast:
+			for _, to := range b.group {
+				if to != n.id {
+					b.flying = append(b.flying, message{from: n.id, to: to, life: n.life, heard: true,
+						packet: protocol.Packet{Channel: e.Channel, Body: e.Body}})
+				}
+			}
 		case protocol.Set:
 			n.disarm(e.Layer, e.Timer)
 			n.timers = append(n.timers, armed{e.Layer, e.Timer, b.now + e.After})

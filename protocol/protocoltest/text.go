@@ -53,6 +53,8 @@ func (b *Bench) show(n *node, e protocol.Effect) {
 	switch e.Kind {
 	case protocol.Send:
 		name, text = protocol.Name(e.Body), fmt.Sprintf("%d->%d %s", n.id, e.To, describe(e.Body))
+	case protocol.Broadcast:
+		name, text = protocol.Name(e.Body), fmt.Sprintf("%d->all %s", n.id, describe(e.Body))
 	case protocol.Set:
 		name = timerName(n.stack, e.Layer, e.Timer)
 		text = fmt.Sprintf("set %s %s", name, e.After)
