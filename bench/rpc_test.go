@@ -14,8 +14,15 @@ import (
 	"ciranda.dev/pki"
 )
 
-// The test's own program is the server, where it is started as one.
+// The test's own program is the server, or a member, where it is started as one.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[2] == "multicast-member" {
+		if err := ServeMulticast(os.Stdin, os.Stdout); err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+			os.Exit(1)
+		}
+		return
+	}
 	if len(os.Args) > 3 && os.Args[2] == "rpc-server" {
 		if err := serveTest(os.Args[3:]); err != nil {
 			os.Stderr.WriteString(err.Error() + "\n")

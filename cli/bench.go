@@ -15,11 +15,11 @@ func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "bench",
 		Short:   "Measure on this machine",
-		Example: "  ciranda bench sim\n  ciranda bench election\n  ciranda bench view\n  ciranda bench rpc",
+		Example: "  ciranda bench sim\n  ciranda bench election\n  ciranda bench view\n  ciranda bench multicast\n  ciranda bench rpc",
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchSim(), newBenchElection(), newBenchView(), newBenchRPC(), newRPCServer())
+	cmd.AddCommand(newBenchSim(), newBenchElection(), newBenchView(), newBenchMulticast(), newBenchRPC(), newMulticastMember(), newRPCServer())
 	return cmd
 }
 
