@@ -37,7 +37,7 @@ func (l *Layer) over(m Member) bool {
 
 // can says whether a member can go on to the next view as far as this node knows.
 func (l *Layer) can(m Member) bool {
-	return !l.over(m) && !l.absent(m.Node) && !slices.Contains(l.misfits, m) && !slices.Contains(l.leavers, m)
+	return !l.over(m) && !l.absent(m.Node) && !l.unfit(m) && !slices.Contains(l.leavers, m)
 }
 
 // able says whether a node that wants to join could.
@@ -59,25 +59,28 @@ func (l *Layer) proposer() protocol.ID {
 	return protocol.None
 }
 
-// named are the nodes of the view that a change waits for, by rank. Members that hold everybody up are among them only if
-// there are too few others: they are left out of the next view all the same.
+// named are the nodes of the view that a change waits for, by rank.
 func (l *Layer) named() (named []protocol.ID) {
-	slow := []protocol.ID{}
 	for _, m := range l.view.Members {
-		switch {
-		case l.absent(m.Node):
-		case slices.Contains(l.misfits, m) && !l.over(m):
-			slow = append(slow, m.Node)
-		default:
+		if !l.absent(m.Node) && !l.unfit(m) {
 			named = append(named, m.Node)
 		}
 	}
-	if len(named) >= l.needed() || len(slow) == 0 {
-		return named
-	}
-	named = append(named, slow...)
-	slices.SortFunc(named, func(a, b protocol.ID) int { return l.view.Rank(a) - l.view.Rank(b) })
 	return named
+}
+
+// unfit says whether a member holds everybody up and can be done without: there must be enough others to agree on that.
+func (l *Layer) unfit(m Member) bool {
+	if l.over(m) || !slices.Contains(l.misfits, m) {
+		return false
+	}
+	others := 0
+	for _, m := range l.view.Members {
+		if !l.absent(m.Node) && (l.over(m) || !slices.Contains(l.misfits, m)) {
+			others++
+		}
+	}
+	return others >= l.needed()
 }
 
 // reason says whether there is anything to change.
