@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -83,6 +84,8 @@ func (m *membership) sound(order string, uniform bool, payloads [][]byte) (multi
 func (m *membership) fromCast(err error) *api.Error {
 	var refused live.Refused
 	switch {
+	case errors.As(err, &refused) && strings.Contains(refused.Why, "that wait to be sent"):
+		return &api.Error{Code: codes.ResourceExhausted, Text: refused.Why + "; nothing was sent", Hint: "ask again later, or for less"}
 	case errors.As(err, &refused):
 		return &api.Error{Code: codes.FailedPrecondition, Text: m.inWords(refused.Why) + "; nothing was sent"}
 	case errors.Is(err, member.ErrUnknown):
