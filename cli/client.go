@@ -72,8 +72,8 @@ func (t *target) with(ctx context.Context, do func(context.Context, *api.Client)
 // explain says of a cluster that cannot be reached what that probably means.
 func (t *target) explain(err error) error {
 	e := api.AsError(err)
-	if err == nil || e == nil || e.Code != codes.Unavailable || errors.As(err, new(*api.Error)) {
-		return err
+	if err == nil || e == nil || e.Code != codes.Unavailable || e.Hint != "" || errors.As(err, new(*api.Error)) {
+		return err // or a server's own word: those of the connection have no hint
 	}
 	if t.address != "" {
 		return &api.Error{Code: e.Code, Text: "nothing answers at " + t.address, Hint: "is it the gRPC port, and is the cluster up?"}
