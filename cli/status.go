@@ -84,6 +84,10 @@ type nodeJSON struct {
 	Phase         *string   `json:"phase"`
 	Problem       *string   `json:"problem"`
 	Refused       uint64    `json:"refused"`
+	View          *uint64   `json:"view"`        // the last of the group that it installed
+	Coordinator   *uint32   `json:"coordinator"` // of that view
+	Member        bool      `json:"member"`      // whether it is in the group now
+	Blocked       *string   `json:"blocked"`     // why the group stands still there
 }
 
 // orNull is nil for a zero value.
@@ -124,6 +128,7 @@ func statusOf(s *cirandav1.StatusResponse) clusterJSON {
 			Term: termOf(n.GetTerm()), LeaderLost: n.GetLeaderLost(), Lamport: orNull(n.GetLamport()),
 			Suspects: append([]uint32{}, n.GetSuspects()...), Phase: orNull(n.GetPhase()), Problem: orNull(n.GetProblem()),
 			Refused: n.GetRefused(),
+			View:    orNull(n.GetView()), Coordinator: orNull(n.GetCoordinator()), Member: n.GetMember(), Blocked: orNull(n.GetBlocked()),
 		})
 	}
 	return c
@@ -136,14 +141,14 @@ func writeStatus(w io.Writer, s *cirandav1.StatusResponse) {
 		fmt.Fprintln(w, insecureWords)
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	heads := []string{"NODE", "STATE", "LEADER", "TERM", "SUSPECTS", "LAMPORT", "LIFE", "PID", "PEERS", "GRPC", "HTTP"}
+	heads := []string{"NODE", "STATE", "LEADER", "TERM", "VIEW", "SUSPECTS", "LAMPORT", "LIFE", "PID", "PEERS", "GRPC", "HTTP"}
 	sockets := slices.ContainsFunc(s.GetNodes(), func(n *cirandav1.NodeStatus) bool { return n.GetSocketAddress() != "" })
 	if sockets {
 		heads = append(heads, "SOCKET")
 	}
 	fmt.Fprintln(table, strings.Join(heads, "\t"))
 	for _, n := range s.GetNodes() {
-		cells := []string{number(n.GetId()), cluster.StateName(n.GetState()), leaderCell(n), termCell(n.GetTerm()), suspectsCell(n),
+		cells := []string{number(n.GetId()), cluster.StateName(n.GetState()), leaderCell(n), termCell(n.GetTerm()), viewCell(n), suspectsCell(n),
 			number(n.GetLamport()), number(n.GetIncarnation()), number(n.GetPid()),
 			n.GetPeerAddress(), n.GetGrpcAddress(), n.GetHttpAddress()}
 		if sockets {
@@ -160,8 +165,30 @@ func writeStatus(w io.Writer, s *cirandav1.StatusResponse) {
 			fmt.Fprintf(w, "node %d: %s\n", n.GetId(), n.GetProblem())
 		}
 	}
+	writeBlocked(w, s.GetNodes())
 	for _, f := range s.GetFaults() {
 		fmt.Fprintf(w, "fault: %s\n", f)
+	}
+}
+
+// writeBlocked says where the group stands still, and why: "node 3: the group stands still: …".
+func writeBlocked(w io.Writer, nodes []*cirandav1.NodeStatus) {
+	where := map[string][]uint32{}
+	var whys []string
+	for _, n := range nodes {
+		if why := n.GetBlocked(); why != "" {
+			if where[why] == nil {
+				whys = append(whys, why)
+			}
+			where[why] = append(where[why], n.GetId())
+		}
+	}
+	for _, why := range whys {
+		at := "node "
+		if len(where[why]) > 1 {
+			at = "nodes "
+		}
+		fmt.Fprintf(w, "%s%s: %s\n", at, numbers(where[why]), blockadeWords(why))
 	}
 }
 
@@ -216,6 +243,14 @@ func termCell(t *cirandav1.Term) string {
 		return "-"
 	}
 	return fmt.Sprintf("%d.%d", t.GetCounter(), t.GetLeader())
+}
+
+// viewCell is the view of the group that a node has, and whether it is in it.
+func viewCell(n *cirandav1.NodeStatus) string {
+	if n.GetView() != 0 && !n.GetMember() {
+		return number(n.GetView()) + " (out)"
+	}
+	return number(n.GetView())
 }
 
 func suspectsCell(n *cirandav1.NodeStatus) string {

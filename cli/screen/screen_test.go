@@ -77,6 +77,8 @@ func village() *cirandav1.StatusResponse {
 		}
 		s.Nodes = append(s.Nodes, n)
 	}
+	s.Nodes[2].View, s.Nodes[2].Blocked = 6, "alone"
+	s.Nodes[3].View, s.Nodes[3].Member = 7, true
 	return s
 }
 
@@ -207,7 +209,8 @@ func TestView(t *testing.T) {
 		t.Errorf("%d lines on a screen of %d", len(lines), m.height)
 	}
 	all := strings.Join(lines, "\n")
-	for _, want := range []string{"ciranda village  node 4 leads in term 2.4", "  1     paused", "  4     up      leads      2.4      1,5",
+	for _, want := range []string{"ciranda village  node 4 leads in term 2.4", "  1     paused", "  4     up      leads      2.4     7      1,5",
+		"  3     up      4          2.4     (6)    1,5", "the group stands still at node 3: alone",
 		"  5     down", "fault: 2->3: cut", "    0.000s  node 5 crashes", "    0.500s  node 4 leads", "the leader:  k  kill"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no %q in\n%s", want, all)

@@ -35,6 +35,11 @@ func (m model) content() string {
 		return "…"
 	}
 	top := append([]string{m.header(), ""}, m.table()...)
+	for _, n := range m.status.GetNodes() {
+		if why := n.GetBlocked(); why != "" {
+			top = append(top, odd.Render(fmt.Sprintf("  the group stands still at node %d: %s", n.GetId(), why)))
+		}
+	}
 	for _, f := range m.status.GetFaults() {
 		top = append(top, odd.Render("  fault: "+f))
 	}
@@ -64,10 +69,10 @@ func (m model) header() string {
 	}
 }
 
-const columns = "  %-5s %-7s %-10s %-8s %-12s %9s %5s %8s"
+const columns = "  %-5s %-7s %-10s %-7s %-6s %-12s %9s %5s %8s"
 
 func (m model) table() []string {
-	rows := []string{faint.Render(fmt.Sprintf(columns, "node", "state", "follows", "term", "suspects", "clock", "life", "process"))}
+	rows := []string{faint.Render(fmt.Sprintf(columns, "node", "state", "follows", "term", "view", "suspects", "clock", "life", "process"))}
 	for _, n := range m.status.GetNodes() {
 		rows = append(rows, m.row(n))
 	}
@@ -86,7 +91,7 @@ func gatewayRow(g *cirandav1.GatewayStatus) string {
 	case cirandav1.NodeState_NODE_STATE_PAUSED:
 		state, style = "paused", odd
 	}
-	return style.Render(fmt.Sprintf("  %-13s%-7s %-32s %17s", g.GetName(), state, "serves gRPC at "+g.GetGrpcAddress(), dash(g.GetPid())))
+	return style.Render(fmt.Sprintf("  %-13s%-7s %-38s %17s", g.GetName(), state, "serves gRPC at "+g.GetGrpcAddress(), dash(g.GetPid())))
 }
 
 func (m model) row(n *cirandav1.NodeStatus) string {
@@ -102,7 +107,7 @@ func (m model) row(n *cirandav1.NodeStatus) string {
 		suspects = strings.Join(strings.Fields(strings.Trim(fmt.Sprint(ids), "[]")), ",")
 	}
 	state, style := look(n)
-	text := fmt.Sprintf(columns, fmt.Sprint(n.GetId()), state, follows, term(n.GetTerm()), suspects,
+	text := fmt.Sprintf(columns, fmt.Sprint(n.GetId()), state, follows, term(n.GetTerm()), viewOf(n), suspects,
 		dash(n.GetLamport()), dash(n.GetIncarnation()), dash(n.GetPid()))
 	if n.GetId() == m.chosen {
 		style = picked
@@ -124,6 +129,14 @@ func look(n *cirandav1.NodeStatus) (string, lipgloss.Style) {
 	default:
 		return "up", lipgloss.NewStyle()
 	}
+}
+
+// viewOf is the view of the group that a node has; in brackets if it is not in it now.
+func viewOf(n *cirandav1.NodeStatus) string {
+	if n.GetView() != 0 && !n.GetMember() {
+		return "(" + dash(n.GetView()) + ")"
+	}
+	return dash(n.GetView())
 }
 
 func term(t *cirandav1.Term) string {
@@ -159,11 +172,11 @@ func styleOf(kind string) lipgloss.Style {
 	switch kind {
 	case "el.leader":
 		return leads
-	case "crash", "fd.suspect", "el.stepdown", "lost":
+	case "crash", "fd.suspect", "el.stepdown", "lost", "group.excluded":
 		return bad
-	case "pause", "fault", "fd.stalled":
+	case "pause", "fault", "fd.stalled", "group.blocked":
 		return odd
-	case "start", "recover", "resume", "fd.restore":
+	case "start", "recover", "resume", "fd.restore", "group.view":
 		return good
 	default:
 		return lipgloss.NewStyle()
