@@ -125,11 +125,13 @@ func (m *membership) has(id protocol.ID, view uint64) bool {
 	return view > 0 && (view == n.view || view == n.before)
 }
 
-// oldest is the first view that some node is in. What is known of those before is not needed any more.
+// oldest is the first view that some node is in, or may yet come to: a node that joined may have been paused since. What is
+// known of those before is not needed any more.
 func (m *membership) oldest() uint64 {
-	oldest := uint64(1<<64 - 1)
+	oldest, newest := uint64(1<<64-1), uint64(0)
 	for i := range m.members {
 		n := &m.members[i]
+		newest = max(newest, n.view)
 		if n.view > 0 {
 			oldest = min(oldest, n.view)
 		}
@@ -137,8 +139,11 @@ func (m *membership) oldest() uint64 {
 			oldest = min(oldest, n.before)
 		}
 	}
-	return oldest
+	return min(oldest, max(newest, late)-late)
 }
+
+// late is how many views a node may be late to install one.
+const late = 16
 
 // nothing is done when a view is over.
 func nothing(protocol.ID, uint64) {}
