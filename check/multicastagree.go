@@ -222,23 +222,29 @@ func (p *castArrives) Result(end int64) Result {
 	if why := p.calm.tooShort(end, p.within, p.setup.slack()); why != "" {
 		return p.unexercised(why)
 	}
+	examined := p.examined
 	for _, f := range slices.SortedFunc(maps.Keys(p.cast), compareFlows) {
-		if found := p.missing(f, end); found != nil {
+		judged, found := p.missing(f, end)
+		if found != nil {
 			return p.violated(found)
 		}
+		examined += judged
 	}
-	return p.result("no message was cast and delivered after it became calm")
+	if examined == 0 {
+		return p.unexercised("no message was cast early enough before the end")
+	}
+	return p.holding(examined)
 }
 
 // missing finds what was not delivered in a view whose members all run in it.
-func (p *castArrives) missing(f flow, end int64) *finding {
+func (p *castArrives) missing(f flow, end int64) (judged int, found *finding) {
 	v := p.installed(f.sender)
 	if v.ID != f.view {
-		return nil
+		return 0, nil
 	}
 	for _, m := range v.Members {
 		if !p.live(m.Node) || p.installed(m.Node).ID != v.ID {
-			return nil
+			return 0, nil
 		}
 	}
 	for i := range p.cast[f] {
@@ -246,14 +252,15 @@ func (p *castArrives) missing(f flow, end int64) *finding {
 		if !p.overdue(c, end) {
 			break
 		}
+		judged++
 		for _, m := range v.Members {
 			if n, lacking := p.haulOf(m.Node).lacksAny(f, c.run); lacking {
-				return newFinding(fmt.Sprintf("message %d %s is not delivered by node %d at %s, %s after it was cast and calm; %s are allowed", n, f, m.Node,
+				return judged, newFinding(fmt.Sprintf("message %d %s is not delivered by node %d at %s, %s after it was cast and calm; %s are allowed", n, f, m.Node,
 					at(end), span(end-max(c.t, p.calm.since)), span(p.within)), []*trace.Event{c.event})
 			}
 		}
 	}
-	return nil
+	return judged, nil
 }
 
 // haulOf is what a node has delivered in the view in force.
