@@ -115,6 +115,8 @@ func TestEveryKeyIsNamed(t *testing.T) {
 		"steps: [{bogus: 1}]", "steps: [{when: {bogus: 1}, crash: 1}]", "steps: [{at: 1s, crash: {bogus: 1}}]",
 		"steps: [{at: 1s, link: {bogus: 1}}]", "steps: [{at: 1s, disk: {bogus: 1}}]",
 		"steps: [{at: 1s, slow: {bogus: 1}}]", "steps: [{at: 1s, clock: {bogus: 1}}]",
+		"cluster: {orders: bogus}", "steps: [{when: bogus, crash: 1}]",
+		"steps: [{at: 1s, multicast: {bogus: 1}}]", "steps: [{at: 1s, multicasts: {bogus: 1}}]",
 		"steps: [{at: 1s, request: {bogus: 1}}]", "steps: [{at: 1s, request: {node: 1, transfer: {bogus: 1}}}]",
 		"steps: [{at: 1s, load: {bogus: 1}}]", "steps: [{at: 1s, snapshot: {bogus: 1}}]",
 	} {

@@ -9,6 +9,7 @@ import (
 
 	"ciranda.dev/engine/network"
 	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/multicast"
 )
 
 // Nodes are the nodes that a step means. Who leads and who crashed last is known only when the step is done.
@@ -25,7 +26,9 @@ const (
 	Named  Who = "named"  // by number
 	All    Who = "all"    // every node
 	Leader Who = "leader" // the one that most nodes take for the leader; the step waits until there is one
-	Last   Who = "last"   // those that the last step that crashed nodes crashed
+	// Coordinator is that of the group's last view; the step waits until it is there.
+	Coordinator Who = "coordinator"
+	Last        Who = "last" // those that the last step that crashed nodes crashed
 )
 
 func (n Nodes) String() string {
@@ -135,10 +138,52 @@ type (
 	}
 	// Snapshot asks nodes for a snapshot, each for one of its own. A node that is down or paused is not asked.
 	Snapshot struct{ Nodes Nodes }
+	// Multicast asks nodes to cast messages to their group, as a client would. A node that is down or paused is not asked.
+	Multicast struct {
+		Nodes Nodes
+		Order multicast.Order
+		Message
+		Every time.Duration // between one message and the next; 0: all are cast at once
+	}
+	// Multicasts asks a node for that again and again: any of Nodes, in any of Orders.
+	Multicasts struct {
+		Nodes  Nodes
+		Orders []multicast.Order
+		Message
+		Every time.Duration
+		For   time.Duration // since the step is done
+	}
+	// Leave has nodes leave the group in good order. They go on as nodes.
+	Leave struct{ Nodes Nodes }
+	// Join has nodes that have left the group come back.
+	Join struct{ Nodes Nodes }
 	// Calm ends all faults: it heals all, resumes the paused, and makes links lossless. Who is down stays down. It is
 	// not written as a step: the scenario's calm stands for it.
 	Calm struct{}
 )
+
+// A Message is what a step casts to the group.
+type Message struct {
+	Uniform bool
+	Text    string // with which each message begins; its number follows
+	Count   int    // how many, 1 to 10,000; of Multicasts, at a time
+	Size    int    // of each, in bytes, if that is more; 0 to 1,000,000
+}
+
+// String is what is said of messages behind the order.
+func (m Message) String() string {
+	text := ""
+	if m.Count > 1 {
+		text = fmt.Sprintf(", %d messages", m.Count)
+	}
+	if m.Size > 0 {
+		text += fmt.Sprintf(", %d bytes each", m.Size)
+	}
+	if m.Text != "" {
+		text += ", " + strconv.Quote(m.Text)
+	}
+	return text
+}
 
 // A Client is what one that asks for transfers does about an answer that does not come. The zero Client does nothing.
 type Client struct {
@@ -220,6 +265,32 @@ func (Calm) String() string      { return "calm" }
 func (a Snapshot) String() string {
 	return "request a snapshot of " + a.Nodes.String()
 }
+func (a Leave) String() string { return a.Nodes.String() + " leaves the group" }
+func (a Join) String() string  { return a.Nodes.String() + " joins the group again" }
+
+func (a Multicast) String() string {
+	text := fmt.Sprintf("multicast %s from %s%s", laneText(a.lanes()[0]), a.Nodes, a.Message)
+	if a.Every > 0 {
+		text += ", one every " + a.Every.String()
+	}
+	return text
+}
+
+func (a Multicasts) String() string {
+	var lanes []string
+	for _, l := range a.lanes() {
+		lanes = append(lanes, laneText(l))
+	}
+	return fmt.Sprintf("multicasts %s from %s every %s for %s%s", strings.Join(lanes, ", "), a.Nodes, a.Every, a.For, a.Message)
+}
+
+func laneText(l multicast.Lane) string {
+	if l.Uniform {
+		return "uniform " + l.Order.String()
+	}
+	return l.Order.String()
+}
+
 func (a Load) String() string {
 	return fmt.Sprintf("load every %s for %s%s", a.Every, a.For, a.Client)
 }
@@ -282,6 +353,12 @@ func meant(a Action) []Nodes {
 	case Transfer:
 		return []Nodes{a.Nodes}
 	case Snapshot:
+		return []Nodes{a.Nodes}
+	case Multicast:
+		return []Nodes{a.Nodes}
+	case Leave:
+		return []Nodes{a.Nodes}
+	case Join:
 		return []Nodes{a.Nodes}
 	default:
 		return nil

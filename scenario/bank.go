@@ -109,8 +109,16 @@ func (r *reader) checkBank(s *Scenario, step Step, n ast.Node) {
 	}
 }
 
-// named makes what a client asks from the name that a run's steps give it; nil if it is no transfer.
+// named makes what a client asks from the name that a run's steps give it; nil if it is nothing.
 func named(name string) any {
+	if t := transferCall(name); t != nil {
+		return t
+	}
+	return groupCall(name)
+}
+
+// transferCall makes a transfer from its name; nil if it is none.
+func transferCall(name string) any {
 	var t bank.Transfer
 	text, id, _ := strings.Cut(name, " as ")
 	if n, err := fmt.Sscanf(text, "transfer %d to %d", &t.Amount, &t.To); n != 2 || err != nil {

@@ -11,7 +11,7 @@ import (
 
 func (r *reader) cluster(n ast.Node) Cluster {
 	c := defaultCluster
-	for _, f := range r.fields(n, "cluster", []string{"nodes", "detector", "election", "profile", "app"}) {
+	for _, f := range r.fields(n, "cluster", []string{"nodes", "detector", "election", "profile", "orders", "app"}) {
 		switch f.name {
 		case "nodes":
 			c.Nodes = r.number(f.value, 1, maxNodes)
@@ -21,6 +21,8 @@ func (r *reader) cluster(n ast.Node) Cluster {
 			c.Election = r.election(f.value)
 		case "profile":
 			c.Profile = r.choice(f.value, stacks.ProfileNames())
+		case "orders":
+			c.Orders = r.orders(f.value)
 		case "app":
 			c.App = r.choice(f.value, stacks.Apps)
 		}

@@ -10,6 +10,7 @@ import (
 	"ciranda.dev/check"
 	"ciranda.dev/engine/network"
 	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/multicast"
 	"ciranda.dev/trace"
 )
 
@@ -25,8 +26,8 @@ type Place interface {
 	Open(ctx context.Context, s *Scenario, level trace.Level) (Live, error)
 }
 
-// A Live is a running cluster. Its methods return when what they were asked for is done; but for Transfer they are called
-// one at a time. Nodes are those of the scenario.
+// A Live is a running cluster. Its methods return when what they were asked for is done; but for those of clients, from
+// Transfer on, they are called one at a time. Nodes are those of the scenario.
 type Live interface {
 	// Now is the clock that stamps events.
 	Now() time.Duration
@@ -52,6 +53,12 @@ type Live interface {
 	// Transfer asks a node for a transfer from its account, once, and says whether there was an answer before ctx
 	// ended; also that it refuses is one. It may be called many times at once, and while other methods run.
 	Transfer(ctx context.Context, id protocol.ID, t bank.Transfer) (answered bool)
+	// Cast asks a node to multicast messages in its group, and says whether it delivered them itself before ctx ended. It may
+	// be called as Transfer.
+	Cast(ctx context.Context, id protocol.ID, c multicast.Cast) (delivered bool)
+	// Leave has a node leave its group, and Join come back, if it does not refuse. They may be called as Transfer.
+	Leave(ctx context.Context, id protocol.ID)
+	Join(ctx context.Context, id protocol.ID)
 
 	// Close ends all processes.
 	Close() error
@@ -91,6 +98,9 @@ func (s *Scenario) Refuses(p Place) error {
 		}
 		if _, ok := step.Do.(Snapshot); ok {
 			return fmt.Errorf("%s:%d: %s cannot be had on %s: snapshots are for the simulator; expected on: [sim]", s.File, step.Line, step.Do, p.Engine())
+		}
+		if err := fitsGroup(step.Do); err != nil {
+			return fmt.Errorf("%s:%d: %s cannot be had on %s: %w", s.File, step.Line, step.Do, p.Engine(), err)
 		}
 		if err := p.Supports(step.Do); err != nil {
 			return fmt.Errorf("%s:%d: %s cannot be done on %s: %w", s.File, step.Line, step.Do, p.Engine(), err)

@@ -14,6 +14,7 @@ import (
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector"
 	"ciranda.dev/protocol/election"
+	"ciranda.dev/protocol/multicast"
 	"ciranda.dev/trace"
 )
 
@@ -27,7 +28,7 @@ type mockup struct {
 	done   []string
 	broken string // the action that fails
 	mu     sync.Mutex
-	asked  []string // of the bank
+	asked  []string // by clients
 }
 
 type mockNode struct {
@@ -84,6 +85,26 @@ func (m *mockup) Transfer(ctx context.Context, id protocol.ID, t bank.Transfer) 
 	defer m.mu.Unlock()
 	m.asked = append(m.asked, fmt.Sprintf("%.1fs %d: %d to %d as %s", m.Now().Seconds(), id, t.Amount, t.To, t.Request))
 	return t.Amount < 10 || len(m.asked) == 3
+}
+
+func (m *mockup) Cast(_ context.Context, id protocol.ID, c multicast.Cast) bool {
+	uniform := ""
+	if c.Uniform {
+		uniform = "uniform "
+	}
+	m.hear("%d: %s%s %q", id, uniform, c.Order, c.Payloads)
+	return true
+}
+
+func (m *mockup) Leave(_ context.Context, id protocol.ID) { m.hear("%d: leave", id) }
+
+func (m *mockup) Join(_ context.Context, id protocol.ID) { m.hear("%d: join", id) }
+
+// hear notes what a client asks for.
+func (m *mockup) hear(format string, args ...any) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked = append(m.asked, fmt.Sprintf("%.2fs ", m.Now().Seconds())+fmt.Sprintf(format, args...))
 }
 
 // tell records an event of a node.
@@ -289,6 +310,43 @@ expect: [request-once]`)
 	picture := mustParse(t, "cluster: {app: bank}\nsteps: [{at: 1s, snapshot: {node: 1}}]\nexpect: [request-once]")
 	if err := picture.Refuses(mockPlace{mockup: &mockup{}}); err == nil || !strings.Contains(err.Error(), "snapshots are for the simulator") {
 		t.Errorf("a snapshot: got %v", err)
+	}
+}
+
+// Clients of real processes cast to the group one by one or in a batch, and a node that is down is not asked.
+func TestLiveGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mockup{}
+		s := mustParse(t, `cluster: {nodes: 3, orders: all}
+steps:
+  - {at: 1s, multicast: {from: 2, order: total, uniform: true, text: "hello ", count: 2, every: 10ms}}
+  - {at: 2s, multicast: {from: 3, order: fifo, count: 3}}
+  - {at: 3s, multicasts: {from: 1, every: 20ms, for: 50ms, orders: causal, size: 5}}
+  - {at: 4s, leave: 3}
+  - {at: 5s, crash: 2}
+  - {at: 5s, leave: 2}
+  - {at: 6s, join: 3}
+calm: 7s
+duration: 7s
+expect: [group-one-view]`)
+		if _, err := s.RunLive(context.Background(), mockPlace{mockup: m}, LiveRuns{}); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{`1.30s 2: uniform total ["hello 1"]`, `1.31s 2: uniform total ["hello 2"]`, `2.30s 3: fifo ["1" "2" "3"]`,
+			`3.30s 1: causal ["1...."]`, `3.32s 1: causal ["2...."]`, `3.34s 1: causal ["3...."]`, "4.30s 3: leave", "6.30s 3: join"}
+		if strings.Join(m.asked, "\n") != strings.Join(want, "\n") {
+			t.Errorf("got\n%s\nwant\n%s", strings.Join(m.asked, "\n"), strings.Join(want, "\n"))
+		}
+	})
+	for text, want := range map[string]string{
+		"multicasts: {every: 1ms, for: 2s, orders: fifo}":           "expected 5ms or more",
+		"multicast: {from: 1, order: fifo, size: 300000}":           "expected at most 200000 bytes",
+		"multicast: {from: 1, order: fifo, size: 300, count: 1000}": "expected at most 200000 bytes",
+	} {
+		s := mustParse(t, "cluster: {orders: all}\nsteps: [{at: 1s, "+text+"}]\nexpect: [group-one-view]")
+		if err := s.Refuses(mockPlace{mockup: &mockup{}}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
 	}
 }
 

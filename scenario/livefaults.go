@@ -51,6 +51,9 @@ func (r *liveRun) do(ctx context.Context, a Action, line int) error {
 	case HealAll:
 		return r.healAll(ctx, r.base())
 	}
+	if r.doGroup(a) {
+		return nil
+	}
 	return r.relink(ctx, a)
 }
 

@@ -258,11 +258,10 @@ func (s *Scenario) fill(at *places) {
 func (s *Scenario) enough() time.Duration {
 	last, longest := s.Calm, s.Spec(Sim).Agreement()
 	for _, step := range s.Steps {
-		load, _ := step.Do.(Load)
 		if step.When.Kind == "" {
-			last = max(last, step.At+load.For)
+			last = max(last, step.At+lasting(step.Do))
 		} else if s.Calm == 0 {
-			last += 5*time.Second + step.When.After + load.For
+			last += 5*time.Second + step.When.After + lasting(step.Do)
 		}
 	}
 	for _, e := range s.Expect {
@@ -271,6 +270,19 @@ func (s *Scenario) enough() time.Duration {
 		}
 	}
 	return min((last + longest + 5*time.Second).Round(time.Second), maxDuration)
+}
+
+// lasting is for how long a step goes on.
+func lasting(a Action) time.Duration {
+	switch a := a.(type) {
+	case Load:
+		return a.For
+	case Multicast:
+		return time.Duration(a.Count) * a.Every
+	case Multicasts:
+		return a.For
+	}
+	return 0
 }
 
 // defaultNetwork is the one for which the default timeouts are made.

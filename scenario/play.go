@@ -82,6 +82,10 @@ func leftText(s *Scenario, i int, c *cast) string {
 	switch {
 	case step.When.Kind == Elected:
 		why = "no leader was agreed on"
+	case step.When.Kind == Grouped:
+		why = "the group did not come to be of all that run"
+	case Mentions(step.Do, Coordinator) && c.coordinator() == protocol.None:
+		why = "the coordinator of the last view was not there"
 	case step.When.Kind == Suspected:
 		why = "nobody suspected " + step.When.Nodes.String()
 	case Mentions(step.Do, Leader) && c.leader() == protocol.None:
@@ -125,6 +129,14 @@ func (p *player) do(a Action) {
 		p.each(a.Nodes, func(id protocol.ID) { c.ask(id, bank.Transfer{To: a.To, Amount: a.Amount}) })
 	case Snapshot:
 		p.each(a.Nodes, func(id protocol.ID) { p.sim.Request(id, "snapshot") })
+	case Multicast:
+		p.multicast(a)
+	case Multicasts:
+		p.multicasts(a, 1, p.sim.Now()+a.For)
+	case Leave:
+		p.each(a.Nodes, func(id protocol.ID) { p.sim.Request(id, leaveName) })
+	case Join:
+		p.each(a.Nodes, func(id protocol.ID) { p.sim.Request(id, joinName) })
 	case Load:
 		p.load(p.client(a.Client), a.Every, p.sim.Now()+a.For)
 	default:

@@ -38,12 +38,15 @@ func (s *Scenario) Spec(e Engine) stacks.Spec {
 	patience := int((d.Timeout + profile.Beat - 1) / profile.Beat) // a leader is not given up before it could be suspected
 	profile.Silence = cmp.Or(c.Election.Silence, max(profile.Silence, patience))
 	return stacks.Spec{Detector: d.Kind, Election: c.Election.Kind, Profile: profile,
-		Interval: d.Interval, Timeout: d.Timeout, Verify: d.Verify, App: c.App, Notes: e == Sim && s.asksOfLinks()}
+		Interval: d.Interval, Timeout: d.Timeout, Verify: d.Verify, App: c.App, Orders: c.Orders, Notes: e == Sim && s.asksOfNotes()}
 }
 
-// asksOfLinks says whether a property is about what links carry. Only the simulator lets them note it.
-func (s *Scenario) asksOfLinks() bool {
-	return slices.ContainsFunc(s.demands(), func(x Expectation) bool { return check.Lookup(x.Property).Needs&(check.NeedsLink|check.UsesLink) != 0 })
+// asksOfNotes says whether a property is about what links carry, or what members of a group hold. Only the simulator lets
+// them note it.
+func (s *Scenario) asksOfNotes() bool {
+	return slices.ContainsFunc(s.demands(), func(x Expectation) bool {
+		return check.Lookup(x.Property).Needs&(check.NeedsLink|check.UsesLink|check.NeedsStreams) != 0
+	})
 }
 
 // ringNeighbours is how many successors a node of the ring detector beats to, which a scenario cannot change.
@@ -66,7 +69,10 @@ func (s *Scenario) Setup(e Engine, level trace.Level) check.Setup {
 		setup.Election.Ask = p.Ask
 		setup.Election.Silence = time.Duration(p.Silence-1) * p.Beat // a follower counts in its own beats
 	}
-	setup.Link = spec.App != "" && spec.Notes
+	setup.Link = (spec.App != "" || spec.Orders != "") && spec.Notes
+	if spec.Orders != "" {
+		setup.Group = &check.Group{Lanes: s.lanes(), Casts: true, Notes: spec.Notes}
+	}
 	if spec.App == "bank" {
 		b := spec.Bank()
 		setup.Bank = &check.Bank{Balance: b.Balance, Resend: b.Resend}

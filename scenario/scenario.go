@@ -63,6 +63,7 @@ type Cluster struct {
 	Detector Detector
 	Election Election
 	Profile  string // the place whose timeouts are the defaults: Local, LAN, WAN or Lab; empty means the engine's own
+	Orders   string // of the group's messages: all, or names joined by +; empty: no group
 	App      string // bank, or empty: none
 }
 
@@ -107,6 +108,7 @@ type ConditionKind string
 const (
 	Elected   ConditionKind = "elected"   // every node that is up and not paused has the same leader, and it is one of them
 	Suspected ConditionKind = "suspected" // some node that is up and not paused suspects all of Nodes
+	Grouped   ConditionKind = "grouped"   // every node that is up, not paused and has not left is in the group's last view, and nobody else
 )
 
 // An Expectation is a property with its parameters. A parameter that the file does not name is not in the map.

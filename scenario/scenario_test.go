@@ -38,6 +38,9 @@ func describeScenario(s *Scenario) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d nodes, %+v, %s, profile %q\n", s.Name, s.Cluster.Nodes, s.Cluster.Detector, s.Cluster.Election.Kind,
 		s.Cluster.Profile)
+	if s.Cluster.Orders != "" {
+		fmt.Fprintf(&b, "group: %s\n", s.Cluster.Orders)
+	}
 	fmt.Fprintf(&b, "network: %s, of which said: %s\n", s.Network, s.Own)
 	for _, step := range s.Steps {
 		when := "at " + step.At.String()

@@ -29,12 +29,17 @@ var verbs = map[string]func(*reader, ast.Node) Action{
 	"request":   (*reader).request,
 	"load":      (*reader).load,
 	"snapshot":  (*reader).snapshot,
+
+	"multicast":  (*reader).multicast,
+	"multicasts": (*reader).multicasts,
+	"leave":      func(r *reader, n ast.Node) Action { return Leave{r.nodes(n)} },
+	"join":       func(r *reader, n ast.Node) Action { return Join{r.nodes(n)} },
 }
 
 // verbNames are the verbs in the order in which people are told of them.
 var verbNames = []string{
 	"crash", "recover", "pause", "resume", "partition", "isolate", "cut", "heal", "link", "reset", "disk", "slow",
-	"clock", "request", "load", "snapshot",
+	"clock", "request", "load", "snapshot", "multicast", "multicasts", "leave", "join",
 }
 
 func (r *reader) steps(n ast.Node, s *Scenario) ([]Step, []ast.Node) {
@@ -104,21 +109,21 @@ func (r *reader) do(f field) Action {
 	return r.do(fields[0])
 }
 
-// condition reads `elected` or `{suspected: 5}`.
+// condition reads `elected`, `grouped` or `{suspected: 5}`.
 func (r *reader) condition(n ast.Node) Condition {
 	if isScalar(n) {
-		w := r.choice(n, []string{string(Elected)})
+		w := r.choice(n, []string{string(Elected), string(Grouped)})
 		return Condition{Kind: ConditionKind(w)}
 	}
 	fields := r.fields(n, "a condition", []string{string(Suspected)})
 	if len(fields) != 1 {
-		r.wrong(n, describe(n), "elected or {suspected: 5}")
+		r.wrong(n, describe(n), "elected, grouped or {suspected: 5}")
 		return Condition{}
 	}
 	return Condition{Kind: Suspected, Nodes: r.nodes(fields[0].value)}
 }
 
-const someNodes = "nodes: a number, a list such as 1,2, all, leader or last"
+const someNodes = "nodes: a number, a list such as 1,2, all, leader, coordinator or last"
 
 // nodes reads which nodes are meant.
 func (r *reader) nodes(n ast.Node) Nodes {
@@ -132,14 +137,14 @@ func (r *reader) nodes(n ast.Node) Nodes {
 func (r *reader) nodesIn(n ast.Node, text string) Nodes {
 	text = strings.TrimSpace(text)
 	switch w := Who(text); w {
-	case All, Leader, Last:
+	case All, Leader, Coordinator, Last:
 		return Nodes{Who: w}
 	}
 	var ids []protocol.ID
 	for part := range strings.SplitSeq(text, ",") {
 		ids = append(ids, r.id(n, strings.TrimSpace(part)))
 		if r.mistake != nil {
-			r.advise(text, []string{string(All), string(Leader), string(Last)})
+			r.advise(text, []string{string(All), string(Leader), string(Coordinator), string(Last)})
 			return Nodes{}
 		}
 	}

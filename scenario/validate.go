@@ -50,7 +50,7 @@ func (r *reader) checkTimes(s *Scenario, at *places) {
 // gentle actions are no faults: they may be done in the calm.
 func gentle(a Action) bool {
 	switch a.(type) {
-	case Elect, Transfer, Load, Snapshot, HealAll, Heal, Resume, Recover:
+	case Elect, Transfer, Load, Snapshot, Multicast, Multicasts, Leave, Join, HealAll, Heal, Resume, Recover:
 		return true
 	}
 	return false
@@ -79,10 +79,14 @@ func (r *reader) checkStep(s *Scenario, i int, step Step, at *places) {
 	if !crashed && (Mentions(step.Do, Last) || step.When.Nodes.Who == Last) {
 		r.wrong(n, "last, and no step before crashes a node", someNodes)
 	}
-	if step.When.Nodes.Who == Leader {
-		r.wrong(n, "a suspicion of the leader as a condition", "nodes by number, or last")
+	if w := step.When.Nodes.Who; w == Leader || w == Coordinator {
+		r.wrong(n, fmt.Sprintf("a suspicion of the %s as a condition", w), "nodes by number, or last")
 	}
 	r.checkBank(s, step, n)
+	r.checkGroup(s, step, n)
+	if Mentions(step.Do, Coordinator) && s.Cluster.Orders == "" {
+		r.wrong(n, "the coordinator, and no group", "cluster: {orders: all}")
+	}
 }
 
 // lasts says whether an action begins something that the calm would end at once.

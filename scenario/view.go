@@ -4,6 +4,7 @@ import (
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector"
 	"ciranda.dev/protocol/election"
+	"ciranda.dev/protocol/group"
 	"ciranda.dev/trace"
 )
 
@@ -19,6 +20,8 @@ type known struct {
 	inc        protocol.Incarnation
 	leader     protocol.ID // that it holds
 	suspects   map[protocol.ID]protocol.Incarnation
+	group      group.View // that is in force at it; ID 0 if none is
+	left       bool       // it has left the group
 }
 
 func newView(nodes int) *view { return &view{make([]known, nodes)} }
@@ -52,7 +55,46 @@ func (n *known) told(e *trace.Event) {
 		n.suspect(d.Node, d.Incarnation)
 	} else if d, ok := trace.DataOf[detector.Restore](e); ok {
 		delete(n.suspects, d.Node)
+	} else if d, ok := trace.DataOf[group.Installed](e); ok {
+		n.group, n.left = d.View, false
+	} else if d, ok := trace.DataOf[group.Excluded](e); ok {
+		n.group, n.left = group.View{}, d.Why == group.Left
 	}
+}
+
+// lastGroup is the view of the highest number that is in force at a node which is up and not paused; ID 0 if there is none.
+func (v *view) lastGroup() (last group.View) {
+	for i := range v.nodes {
+		if n := &v.nodes[i]; n.acts() && n.group.ID > last.ID {
+			last = n.group
+		}
+	}
+	return last
+}
+
+// coordinator is that of the last view, if it is up and not paused; else None.
+func (v *view) coordinator() protocol.ID {
+	id := v.lastGroup().Coordinator()
+	if id == protocol.None || int(id) > len(v.nodes) || !v.nodes[id-1].acts() {
+		return protocol.None
+	}
+	return id
+}
+
+// grouped says whether all nodes that are up, not paused and have not left are in the last view, and nobody else.
+func (v *view) grouped() bool {
+	last, in := v.lastGroup(), 0
+	for i := range v.nodes {
+		n := &v.nodes[i]
+		switch {
+		case !n.acts() || n.left:
+		case n.group.ID != last.ID:
+			return false
+		default:
+			in++
+		}
+	}
+	return last.ID > 0 && in == len(last.Members)
 }
 
 func (n *known) suspect(id protocol.ID, inc protocol.Incarnation) {
@@ -142,6 +184,9 @@ func (c *cast) resolve(n Nodes) (ids []protocol.ID, ok bool) {
 	case Leader:
 		id := c.leader()
 		return []protocol.ID{id}, id != protocol.None
+	case Coordinator:
+		id := c.coordinator()
+		return []protocol.ID{id}, id != protocol.None
 	case Last:
 		return c.last, len(c.last) > 0
 	}
@@ -171,6 +216,8 @@ func (c *cast) holds(w Condition) bool {
 	switch w.Kind {
 	case Elected:
 		return c.agreed()
+	case Grouped:
+		return c.grouped()
 	case Suspected:
 		ids, ok := c.resolve(w.Nodes)
 		return ok && c.suspicion(ids)
