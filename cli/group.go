@@ -165,7 +165,7 @@ func writeGroup(w io.Writer, v *cirandav1.ViewResponse) {
 	case v.GetView() == nil:
 		fmt.Fprintf(w, "node %d: no view yet\n", v.GetNode())
 	case !v.GetMember():
-		fmt.Fprintf(w, "node %d is no member now; the last it was in: %s\n", v.GetNode(), viewWords(v.GetView()))
+		fmt.Fprintf(w, "node %d is no member now; the last view that it knows of: %s\n", v.GetNode(), viewWords(v.GetView()))
 	default:
 		fmt.Fprintf(w, "node %d: %s\n", v.GetNode(), viewWords(v.GetView()))
 	}

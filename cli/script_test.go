@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 			e.Defer(func() { killClusters(e.T(), state) })
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "hears": hears, "heard": heard, "until": until},
 	})
 }
 
