@@ -55,7 +55,6 @@ type encoder struct {
 	last *shared // nil: nothing is shared
 	tail []byte  // what is shared stands at cut in the encoding, in place of what would be there in b
 	cut  int
-	made bool // tail was made here
 }
 
 // enter goes one level deeper, to something that takes memory.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -43,10 +44,7 @@ func (x *Encoder) Encode(p protocol.Packet) (head, body []byte, err error) {
 	e := &x.run
 	*e = encoder{b: x.buf[:0], last: &x.last}
 	err = x.codec.encodePacket(e, p)
-	if x.buf = e.b; e.made { // what was behind the head is the body's now
-		x.buf = make([]byte, 0, len(e.tail)+len(e.tail)/8)
-	}
-	if err != nil {
+	if x.buf = e.b; err != nil {
 		return nil, nil, fmt.Errorf("wire%w", err)
 	}
 	if err := e.check(p, len(e.b)+len(e.tail)); err != nil {
@@ -83,8 +81,7 @@ func (e *encoder) share(p protocol.Packet, from, memory int) {
 	if e.last == nil || e.tail != nil || len(e.b)-from < Large {
 		return
 	}
-	e.tail, e.cut, e.made = e.b[from:len(e.b):len(e.b)], from, true
-	e.b = e.b[:from:from] // what is appended goes elsewhere
+	e.tail, e.cut, e.b = bytes.Clone(e.b[from:]), from, e.b[:from]
 	*e.last = shared{p, e.tail, e.memory - memory, e.depth}
 }
 
