@@ -17,7 +17,7 @@ func TestMulticast(t *testing.T) {
 		{Order: multicast.Total, Uniform: true, Members: 3, Size: 1024},
 		{Order: multicast.FIFO, Members: 2, Size: 100, Insecure: true},
 	} {
-		o.For = 200 * time.Millisecond
+		o.For = 400 * time.Millisecond
 		steps := 0
 		o.Progress = func(int, int) { steps++ }
 		r, err := Multicast(t.Context(), o)
@@ -28,7 +28,7 @@ func TestMulticast(t *testing.T) {
 			t.Errorf("%+v is not what was asked for: %+v", r, o)
 		}
 		if r.Delivered <= 0 || r.Raw <= 0 || r.Ratio != r.Delivered/r.Raw || r.P50 <= 0 || r.P99 < r.P50 || r.RawRTT <= 0 ||
-			r.LatencyRatio != r.P50*1e3/r.RawRTT || r.FirstSecond <= 0 || r.Samples == 0 || r.CPU <= 0 || r.RawCPU <= 0 || steps != 5 {
+			r.LatencyRatio != r.P50*1e3/r.RawRTT || r.FirstSecond < 0 || r.Samples == 0 || r.CPU <= 0 || r.RawCPU <= 0 || steps != 5 {
 			t.Errorf("%+v, after %d steps", r, steps)
 		}
 	}

@@ -1,10 +1,10 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -225,7 +225,7 @@ func (p *participant) load(length time.Duration) (r report, err error) {
 	for _, c := range casters {
 		r.Cast += c.number
 	}
-	return r, errors.Join(errs...)
+	return r, cmp.Or(errs...) // they fail for the same reason
 }
 
 // cast casts new messages at once and waits until they are delivered here. Each begins with its caster and its number.

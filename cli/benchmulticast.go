@@ -91,6 +91,7 @@ func newMulticastMember() *cobra.Command {
 		Use: "multicast-member", Hidden: true, Short: "A member of bench multicast, which starts it",
 		Args: arguments(0, 0, "none"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			relieveCollector() // as in every node
 			return bench.ServeMulticast(cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}

@@ -60,6 +60,7 @@ func newNode() *cobra.Command {
 const leaveTime = 2 * time.Second
 
 func (f *nodeFlags) run(cmd *cobra.Command) error {
+	relieveCollector()
 	if err := f.fill(cmd); err != nil {
 		return err
 	}
