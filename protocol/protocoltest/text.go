@@ -125,6 +125,8 @@ func fieldsOf(v reflect.Value) string {
 			}
 		case f.Type == reflect.TypeFor[protocol.Packet]():
 			fmt.Fprintf(&b, " %s=(%s)", fieldName(f), describe(field.Interface().(protocol.Packet).Body))
+		case f.Type == reflect.TypeFor[[][]byte]():
+			fmt.Fprintf(&b, " %s=%s", fieldName(f), texts(field.Interface().([][]byte)))
 		case field.Kind() == reflect.Interface && !field.IsNil():
 			fmt.Fprintf(&b, " %s=(%s)", fieldName(f), describe(field.Interface()))
 		default:
@@ -132,6 +134,19 @@ func fieldsOf(v reflect.Value) string {
 		}
 	}
 	return b.String()
+}
+
+// texts writes payloads as texts; of long ones the beginning and the length.
+func texts(payloads [][]byte) string {
+	all := []string{}
+	for _, p := range payloads {
+		text := fmt.Sprintf("%q", p)
+		if len(p) > 20 {
+			text = fmt.Sprintf("%q…%d", p[:5], len(p))
+		}
+		all = append(all, text)
+	}
+	return fmt.Sprint(all)
 }
 
 // fieldName is the field's name in traces, else its own in lower case.
