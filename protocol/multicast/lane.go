@@ -18,13 +18,21 @@ func (n Lane) index() int {
 	return i
 }
 
+// name is the lane's for people, such as "uniform total".
+func (n Lane) name() string {
+	if n.Uniform {
+		return "uniform " + n.Order.String()
+	}
+	return n.Order.String()
+}
+
 // laneOf is the lane of a number.
 func laneOf(i uint8) Lane { return Lane{Order(i/2) + 1, i%2 == 1} }
 
 // hasCauses says whether messages of a lane tell what they may be caused by. Where a coordinator or time stamps give the
-// order, and a message is delivered only if most hold it, causes come first anyway: a reply gets its place, or its stamp,
-// after what it replies to, and at the end of a view all of that is there.
-func hasCauses(n Lane) bool { return n.Order == Causal || n.Order > Causal && !n.Uniform }
+// order causes come first anyway: a reply gets its place, or its stamp, after what it replies to. But at the end of a view
+// places may be gone, or the causes themselves, with those that had them.
+func hasCauses(n Lane) bool { return n.Order >= Causal }
 
 // A lane is what is not delivered yet of a lane's messages, and whose turn it is.
 type lane struct {

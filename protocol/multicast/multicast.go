@@ -236,7 +236,7 @@ func (l *Layer) Expire(t protocol.Timer, o *protocol.Out) {
 	switch t.Kind {
 	case reportTimer:
 		l.telling = false
-		l.due = l.due || l.untold > 0
+		l.due = l.due || l.untold > 0 && !l.overfed()
 	case repairTimer:
 		l.repair(o)
 	case patienceTimer:

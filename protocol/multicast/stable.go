@@ -72,9 +72,10 @@ func ranked(numbers []uint64, place int) uint64 {
 // there is enough to tell, or after a while.
 func (l *Layer) owe(b *Batch, size int, o *protocol.Out) {
 	l.untold += size
-	if l.urgent(b) || l.untold >= l.opts.Window/16 {
+	switch {
+	case l.urgent(b), l.untold >= l.opts.Window/16 && !l.overfed():
 		l.due = true
-	} else if !l.telling {
+	case !l.telling:
 		l.telling = true
 		o.Set(protocol.Timer{Kind: reportTimer}, reportAfter)
 	}
@@ -85,14 +86,17 @@ func (l *Layer) owe(b *Batch, size int, o *protocol.Out) {
 func (l *Layer) urgent(b *Batch) bool {
 	for i := range b.Runs {
 		switch n := laneOf(b.Runs[i].Lane); {
-		case n.Order == Lamport, n.Uniform && n.Order != Total:
+		case n.Order == Lamport:
 			return true
-		case n.Uniform && l.lanes[b.Runs[i].Lane].places.len() > 0:
+		case !n.Uniform || l.overfed():
+		case n.Order != Total:
+			return true
+		case l.lanes[b.Runs[i].Lane].places.len() > 0:
 			return true
 		}
 	}
 	for i := range b.Places {
-		if laneOf(b.Places[i].Lane).Uniform {
+		if laneOf(b.Places[i].Lane).Uniform && !l.overfed() {
 			return true
 		}
 	}
@@ -114,7 +118,7 @@ func (l *Layer) report(o *protocol.Out) {
 // that stays as it was.
 func (l *Layer) tell(own uint64, o *protocol.Out) []uint64 {
 	l.due = false
-	if l.behind <= l.opts.Window {
+	if !l.overfed() {
 		l.untold = 0
 		for r := range l.streams {
 			l.told[r] = l.streams[r].held
@@ -149,11 +153,14 @@ func (l *Layer) debit(payloads [][]byte) {
 	}
 }
 
+// overfed says whether the consumer is too far behind.
+func (l *Layer) overfed() bool { return l.behind > l.opts.Window }
+
 // consumed notes what a consumer is done with.
 func (l *Layer) consumed(bytes int) {
-	was := l.behind
+	was := l.overfed()
 	l.behind -= min(max(bytes, 0), l.behind)
-	if was > l.opts.Window && l.behind <= l.opts.Window && l.untold > 0 && l.opts.Mistake != ForgetsCredit {
+	if was && !l.overfed() && l.untold > 0 && l.opts.Mistake != ForgetsCredit {
 		l.due = true
 	}
 }

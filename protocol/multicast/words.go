@@ -1,6 +1,10 @@
 package multicast
 
-import "ciranda.dev/protocol"
+import (
+	"fmt"
+
+	"ciranda.dev/protocol"
+)
 
 // The messages. Members are named by their rank in the view.
 //
@@ -56,6 +60,23 @@ type (
 )
 
 var messages = []protocol.Message{Batch{}, Report{}, Want{}, Again{}}
+
+// String is like "causal 7+3 after [1 4 0]": from number 7 on three messages.
+func (r Run) String() string {
+	text := fmt.Sprintf("%s %d+%d", laneOf(r.Lane).name(), r.First, r.Count)
+	if r.More {
+		text += "…"
+	}
+	if len(r.After) > 0 {
+		text += fmt.Sprintf(" after %v", r.After)
+	}
+	return text
+}
+
+// String is like "total 2×3": the next three messages of the member of rank 2.
+func (p Place) String() string {
+	return fmt.Sprintf("%s %d×%d", laneOf(p.Lane).name(), p.Rank, p.Count)
+}
 
 // slot is what an item counts beside its content.
 const slot = 16
