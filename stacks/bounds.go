@@ -21,6 +21,8 @@ const (
 	LeaderSilent  = "new leader after silence"
 	PauseForgiven = "pause forgiven"
 	StepDown      = "two leaders at most"
+	ViewAfter     = "new view after a crash"
+	ViewSilent    = "new view after silence"
 )
 
 // Bounds are the spec's derived figures, for messages that take no longer than the profile's delay.
@@ -44,6 +46,7 @@ func (s Spec) Bounds() []Bound {
 		bounds = append(bounds, Bound{"a neighbourhood's crash noticed", fmt.Sprintf("2*(timeout + 2*delay) + 2*delay = 2*(%s + 2*%s) + 2*%s", p.Timeout, d, d),
 			2*(p.Timeout+2*d) + 2*d, "from a crash of up to four nodes next to each other on the ring until every node suspects all of them"})
 	}
+	bounds = append(bounds, s.groupBounds(d+p.Verify+news, p.Timeout+d+news)...)
 	if s.Election == "none" {
 		return bounds
 	}

@@ -57,3 +57,18 @@ func (s Spec) groupLayers() []protocol.Layer {
 	}
 	return []protocol.Layer{group.New(s.Group()), multicast.New(s.Multicast())}
 }
+
+// groupBounds are those of views, for a crash and a silence that are noticed after so long.
+func (s Spec) groupBounds(crash, silence time.Duration) []Bound {
+	if s.Orders == "" {
+		return nil
+	}
+	d := s.Filled().Profile.Delay
+	change := 7 * d
+	return []Bound{
+		{"view change", fmt.Sprintf("7*delay = 7*%s (promise, fetch, vote: two each; and the news)", d), change,
+			"from the last suspicion until all others have the next view, if a majority is left and little is to be fetched"},
+		{ViewAfter, CrashNoticed + " + view change", crash + change, "from a crash of a member until all others have the view without it"},
+		{ViewSilent, SilentNoticed + " + view change", silence + change, "from a pause or a cut of a member until all others have the view without it"},
+	}
+}
