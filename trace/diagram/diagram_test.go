@@ -40,7 +40,7 @@ func load(t testing.TB, name string) *trace.Trace {
 
 // The pictures of two recorded runs. UPDATE=1 writes them; look at them before you commit them.
 func TestPictures(t *testing.T) {
-	crash, partition := load(t, "crash.jsonl.zst"), load(t, "partition.jsonl.zst")
+	crash, partition, group := load(t, "crash.jsonl.zst"), load(t, "partition.jsonl.zst"), load(t, "group.jsonl.zst")
 	for _, c := range []struct {
 		name    string
 		trace   *trace.Trace
@@ -49,6 +49,7 @@ func TestPictures(t *testing.T) {
 		{"crash", crash, diagram.Options{From: 600 * time.Millisecond, To: 900 * time.Millisecond}},
 		{"crash-plain", crash, diagram.Options{Nodes: []protocol.ID{5, 4}, NoStamps: true, Theme: "light", Background: true}},
 		{"partition", partition, diagram.Options{Theme: "dark"}},
+		{"group", group, diagram.Options{From: 450 * time.Millisecond, To: 650 * time.Millisecond, Theme: "light"}},
 		{"step-down", partition, diagram.Options{
 			Title: "One leader at a time", Caption: "Node 5 misses its majority and steps down before node 3 leads.",
 			From: 500 * time.Millisecond, To: 1500 * time.Millisecond, Highlight: leaders(partition, 2, 3),

@@ -14,6 +14,7 @@ func (p *picture) svg() string {
 	p.drawCuts(&body)
 	p.drawReigns(&body)
 	p.drawLanes(&body)
+	p.drawGroups(&body)
 	p.drawBreaks(&body)
 	p.drawBackground(&body)
 	p.drawArrows(&body)

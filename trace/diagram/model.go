@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"ciranda.dev/protocol"
+	"ciranda.dev/protocol/multicast"
 	"ciranda.dev/trace"
 )
 
@@ -25,6 +26,7 @@ type picture struct {
 	spans   []*span // cuts
 	cuts    cutSet
 	terms   []string
+	casts   []multicast.Lane // the lanes of messages that occur
 
 	left      map[string]int // messages left out, by name
 	leftSteps int
@@ -40,6 +42,7 @@ type lane struct {
 	pause []*span
 	reign []*span // in which the node believes that it leads
 	view  []*span // in which it follows, or leads: tint is the term's
+	group grouping
 }
 
 // A span is a stretch of time. An open one lasts to the end.
@@ -99,6 +102,7 @@ type item struct {
 func newPicture(t *trace.Trace, o Options) *picture {
 	p := &picture{options: o, trace: t, laneOf: map[protocol.ID]*lane{}, left: map[string]int{}}
 	p.events, p.cuts = t.Events, cutSet{}
+	p.findCasts()
 	p.makeLanes()
 	p.makeSteps()
 	p.makeArrows()

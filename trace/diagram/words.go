@@ -29,7 +29,7 @@ func weigh(e *trace.Event) int {
 		return some
 	case trace.Told:
 		switch e.Name() {
-		case "fd.suspect", "el.stepdown":
+		case "fd.suspect", "el.stepdown", "group.view", "group.excluded", "group.blocked":
 			return much
 		case "el.leader":
 			if d, ok := trace.DataOf[election.Elected](e); ok && d.Leader == e.Node {
@@ -38,7 +38,7 @@ func weigh(e *trace.Event) int {
 		}
 		return some
 	case trace.Noted:
-		if noteText(e) != "" {
+		if noteText(e) != "" || e.Name() == "mc.bcast" || e.Name() == "mc.deliver" {
 			return some
 		}
 	}
@@ -93,6 +93,9 @@ func (p *picture) labelOf(s *step, e *trace.Event) (text, class string) {
 	case trace.Told:
 		return toldText(e)
 	case trace.Noted:
+		if text := p.castText(s.lane, e); text != "" {
+			return text, "l"
+		}
 		return noteText(e), "ls"
 	}
 	return "", ""
@@ -155,6 +158,9 @@ func toldText(e *trace.Event) (text, class string) {
 		d, _ := trace.DataOf[link.Failed](e)
 		return fmt.Sprintf("%d packets to %d fail", d.Packets, d.Node), "ls"
 	}
+	if text, class, known := groupText(e); known {
+		return text, class
+	}
 	return e.Name(), "l"
 }
 
@@ -194,6 +200,7 @@ func shortName(name string) string { return name[strings.LastIndexByte(name, '.'
 
 // readLane notes the stretches of a node's life, and of whom it follows.
 func (p *picture) readLane(l *lane, e *trace.Event) {
+	p.readGroup(l, e)
 	switch e.Kind {
 	case trace.Crash, trace.Stop:
 		closeLast(&l.pause, e.T)
