@@ -70,6 +70,25 @@ type Transport interface {
 	Close(ctx context.Context) error
 }
 
+// A Broadcaster is a Transport that can reach all nodes of a view with one send too. Its Handler is a Hearer.
+type Broadcaster interface {
+	Transport
+	// Broadcast sends a message to all of them at once: some get it, all, or none. It keeps nothing of the message. The
+	// error is ErrDown or ErrTooLarge.
+	Broadcast(message []byte) error
+	// Carries says whether broadcasts get through, as far as it knows.
+	Carries() protocol.Carries
+}
+
+// A Hearer is a Handler that is also told what nodes broadcast.
+type Hearer interface {
+	Handler
+	// Hear hands over what a node broadcast, in any order. It lends the messages as Receive does.
+	Hear(from protocol.ID, inc protocol.Incarnation, messages [][]byte)
+	// Carries says that what Broadcaster.Carries gives has changed. It may come when that is not so.
+	Carries()
+}
+
 // Reasons for which a message is not queued.
 var (
 	ErrFull     = errors.New("transport: the queue to that node is full")
