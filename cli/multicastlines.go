@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -32,16 +33,16 @@ func (f *multicastFlags) sendLines(ctx context.Context, cmd *cobra.Command, c *a
 		return err
 	}
 	lines := readLines(ctx, cmd.InOrStdin())
-	err = f.pass(ctx, lines, stream.Send)
-	if err != nil && !errors.Is(err, io.EOF) { // io.EOF: the answer says why
-		return err
-	}
+	unread := f.pass(ctx, lines, stream.Send)
 	if ctx.Err() != nil {
 		defer time.AfterFunc(lastWait, cancel).Stop()
 	}
 	a, err := stream.CloseAndRecv()
 	if err != nil {
 		return err
+	}
+	if unread != nil {
+		return sayDelivered(unread, a.GetCount())
 	}
 	if err := show(cmd, linesJSON{orNull(a.GetNode()), f.order(), f.uniform, orNull(a.GetView()), a.GetCount()}, func(w io.Writer) {
 		if a.GetCount() == 0 {
@@ -56,6 +57,16 @@ func (f *multicastFlags) sendLines(ctx context.Context, cmd *cobra.Command, c *a
 		return errInterrupted
 	}
 	return nil
+}
+
+// sayDelivered is why the input could not be read to its end, and how much of it was delivered.
+func sayDelivered(err error, count uint64) error {
+	before := fmt.Sprintf("; the %d messages before it were delivered", count)
+	var m mistake
+	if errors.As(err, &m) {
+		return mistake{m.text + before, m.hint}
+	}
+	return fmt.Errorf("%w%s", err, before)
 }
 
 // linesJSON is the object of multicast - -o json.
@@ -89,7 +100,7 @@ func readLines(ctx context.Context, from io.Reader) <-chan row {
 				if number++; r.err == nil {
 					r.lines, r.bytes = append(r.lines, line), r.bytes+len(line)
 				} else if !errors.Is(r.err, io.EOF) {
-					r.err = fmt.Errorf("line %d of the input: %w", number, r.err)
+					r.err = atLine(number, r.err)
 				}
 				if in.Buffered() == 0 || r.bytes > requestBytes || len(r.lines) == requestLines {
 					break
@@ -108,21 +119,25 @@ func readLines(ctx context.Context, from io.Reader) <-chan row {
 	return rows
 }
 
+// atLine says where an error is.
+func atLine(number int, err error) error {
+	var m mistake
+	if errors.As(err, &m) {
+		return mistake{fmt.Sprintf("line %d of the input: %s", number, m.text), m.hint}
+	}
+	return fmt.Errorf("line %d of the input: %w", number, err)
+}
+
 // readLine reads a line without its end. The last one need not have any.
 func readLine(in *bufio.Reader) ([]byte, error) {
 	line, err := in.ReadSlice('\n')
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
 		return nil, mistake{fmt.Sprintf("found more than %d bytes; expected a message of at most that", largestMessage), ""}
-	case errors.Is(err, io.EOF) && len(line) > 0:
-		return append([]byte{}, line...), nil
-	case err != nil:
+	case err != nil && (!errors.Is(err, io.EOF) || len(line) == 0):
 		return nil, err
 	}
-	line = line[:len(line)-1]
-	if n := len(line); n > 0 && line[n-1] == '\r' {
-		line = line[:n-1]
-	}
+	line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 	if len(line) > largestMessage {
 		return nil, mistake{fmt.Sprintf("found %d bytes; expected a message of at most %d", len(line), largestMessage), ""}
 	}
@@ -141,7 +156,9 @@ func (f *multicastFlags) pass(ctx context.Context, rows <-chan row, send func(*c
 		for len(r.lines) > 0 {
 			n := fits(r.lines)
 			request := &cirandav1.MulticastStreamRequest{Node: uint32(f.node), Order: f.order(), Uniform: f.uniform, Payloads: r.lines[:n]}
-			if err := send(request); err != nil {
+			if err := send(request); errors.Is(err, io.EOF) {
+				return nil // the answer says why
+			} else if err != nil {
 				return err
 			}
 			r.lines = r.lines[n:]
