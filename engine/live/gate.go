@@ -178,6 +178,8 @@ func (n *Node) leave(o *output) {
 	switch e := &o.effect; e.Kind {
 	case protocol.Send:
 		n.send(e, o.step)
+	case protocol.Broadcast:
+		n.broadcast(e, o.step)
 	case protocol.Persist:
 		r := e.Body.(*protocol.Record)
 		n.tell(trace.Persisted, o.step, e.Layer, trace.Record{Key: r.Key, Length: len(r.Value)})

@@ -18,6 +18,8 @@ type batch struct {
 	up       *transport.Hello
 	down     bool
 	room     bool // in the queue to the peer
+	aloud    bool // the messages were broadcast
+	carries  bool // whether broadcasts get through may have changed
 }
 
 type peerLife struct {
@@ -43,6 +45,11 @@ func (h handler) Up(peer transport.Hello) {
 
 // Receive implements [transport.Handler].
 func (h handler) Receive(from protocol.ID, inc protocol.Incarnation, messages [][]byte) {
+	h.put(h.read(from, inc, messages))
+}
+
+// read decodes messages.
+func (h handler) read(from protocol.ID, inc protocol.Incarnation, messages [][]byte) batch {
 	b := batch{peerLife: peerLife{from, inc}, messages: make([]arrival, len(messages))}
 	for i, m := range messages {
 		a := &b.messages[i]
@@ -51,8 +58,18 @@ func (h handler) Receive(from protocol.ID, inc protocol.Incarnation, messages []
 			a.packet, a.err = h.decode(m, body)
 		}
 	}
+	return b
+}
+
+// Hear implements [transport.Hearer].
+func (h handler) Hear(from protocol.ID, inc protocol.Incarnation, messages [][]byte) {
+	b := h.read(from, inc, messages)
+	b.aloud = true
 	h.put(b)
 }
+
+// Carries implements [transport.Hearer].
+func (h handler) Carries() { h.put(batch{peerLife: peerLife{id: h.self.ID}, carries: true}) }
 
 // decode decodes the body of a message: in place if the message need not be given back.
 func (n *Node) decode(message, body []byte) (protocol.Packet, error) {
@@ -89,6 +106,10 @@ const believable = clock.Ceiling / 2
 
 // take takes a batch from the inbox.
 func (n *Node) take(b batch) {
+	if b.carries {
+		n.doubtful = true
+		return
+	}
 	p := n.shim.peers[b.id]
 	if p == nil {
 		n.log.Error("the transport named a stranger", "node", n.self.ID, "peer", b.id)
@@ -106,7 +127,7 @@ func (n *Node) take(b batch) {
 	case b.down:
 		n.hint(time.Now(), p, b.peerLife)
 	default:
-		n.pending, n.sender = b.messages, b.peerLife
+		n.pending, n.sender, n.aloud = b.messages, b.peerLife, b.aloud
 	}
 }
 
@@ -128,10 +149,14 @@ func (n *Node) hint(now time.Time, p *peer, who peerLife) {
 func (n *Node) receive(now time.Time, a *arrival) {
 	n.now = n.clock.trace(now)
 	p := n.shim.peers[n.sender.id]
-	p.inc = max(p.inc, n.sender.inc)
+	if !n.aloud { // else its connection has not shown it
+		p.inc = max(p.inc, n.sender.inc)
+	}
 	switch {
 	case p.cut:
 		n.lost(a, "cut")
+	case n.aloud && a.err == nil && !n.stack.Hears(a.packet.Channel):
+		n.lost(a, "channel")
 	case a.err != nil:
 		n.bad(a, "corrupt", a.err)
 	case a.envelope.To != 0 && a.envelope.To != n.self.Incarnation:
@@ -152,7 +177,11 @@ func (n *Node) deliver(now time.Time, a *arrival) {
 	n.heard = max(n.heard, a.envelope.Lamport)
 	n.begin(now, trace.Event{Kind: trace.Receive, Lamport: a.envelope.Lamport, Peer: n.sender.id, PeerInc: n.sender.inc,
 		Seq: a.envelope.Seq, Layer: a.packet.Channel, Data: a.packet.Body})
-	n.stack.Receive(n.sender.id, n.sender.inc, a.packet, n.inputs(now), &n.out)
+	if n.aloud {
+		n.stack.Hear(n.sender.id, n.sender.inc, a.packet, n.inputs(now), &n.out)
+	} else {
+		n.stack.Receive(n.sender.id, n.sender.inc, a.packet, n.inputs(now), &n.out)
+	}
 	n.carry()
 }
 
@@ -174,7 +203,7 @@ func (n *Node) lost(a *arrival, reason string) {
 }
 
 // bad is lost, for a message that no honest node of the same making sends. Its connection is broken off, and what came
-// with it is lost too.
+// with it is lost too. A broadcast came over none, and may be anybody's who can send in that node's name.
 func (n *Node) bad(a *arrival, reason string, why error) {
 	n.lost(a, reason)
 	for i := range n.pending {
@@ -183,5 +212,7 @@ func (n *Node) bad(a *arrival, reason string, why error) {
 	n.pending = nil
 	n.refused.Add(1)
 	n.log.Warn("refused a message", "node", n.self.ID, "peer", n.sender.id, "why", why)
-	n.transport.Reset(n.sender.id)
+	if !n.aloud {
+		n.transport.Reset(n.sender.id)
+	}
 }

@@ -157,6 +157,7 @@ type Node struct {
 	draw    func(int) int
 	pending []arrival // of the batch being handled
 	sender  peerLife  // of pending
+	aloud   bool      // pending was broadcast
 	dirty   bool      // a step was taken since the last Flush
 	handled int       // messages since the last Flush
 	replies map[uint64]*call
@@ -181,8 +182,10 @@ type Node struct {
 	encoder *wire.Encoder
 
 	shim     shim
-	vouches  bool // a layer of the stack makes links perfect, and wants to know which are steady
-	doubtful bool // they may have changed
+	air      transport.Broadcaster // the transport, if it can broadcast
+	carried  protocol.Carries      // as the stack was told
+	vouches  bool                  // a layer of the stack makes links perfect, and wants to know which are steady
+	doubtful bool                  // they may have changed
 
 	frozen bool
 	disk   disk.Fault
@@ -228,6 +231,7 @@ func open(cfg Config, m mistake) (*Node, error) {
 		close(n.done) // so that no call of the handler waits
 		return nil, err
 	}
+	n.air, _ = n.transport.(transport.Broadcaster)
 	go n.run()
 	return n, nil
 }

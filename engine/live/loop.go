@@ -58,8 +58,8 @@ func (n *Node) serve() (err error) {
 		n.depart(now)
 		if n.works(now) {
 			n.watchDisk(now)
-			if n.doubtful && n.vouches {
-				n.vouch(now)
+			if n.doubtful {
+				n.reconsider(now)
 			}
 			n.expire()
 			n.handle()

@@ -209,7 +209,6 @@ func (n *Node) give(to *peer, m message, e trace.Event) {
 
 // vouch tells the stack of the links that have become steady, or are no more.
 func (n *Node) vouch(now time.Time) {
-	n.doubtful = false
 	for _, id := range n.self.Group {
 		p := n.shim.peers[id]
 		if p == nil {

@@ -21,6 +21,7 @@ type toy struct {
 	Fired   []uint32
 	Log     []string
 	Flushes int
+	Aloud   []int // sizes of what was broadcast
 	Now     time.Duration
 	Wall    time.Duration
 }
@@ -39,6 +40,7 @@ type (
 	never  struct{} // gives no reply
 	arm    struct{ timers []uint32 }
 	bulk   struct{ size int }
+	shout  struct{ size int } // broadcast
 	clocks struct{}
 )
 
@@ -80,6 +82,10 @@ func (t *toy) Receive(from protocol.ID, m protocol.Message, o *protocol.Out) {
 	}
 }
 
+func (t *toy) Hear(from protocol.ID, m protocol.Message, o *protocol.Out) {
+	t.Aloud = append(t.Aloud, len(m.(Bulk).Bytes))
+}
+
 func (t *toy) Expire(timer protocol.Timer, o *protocol.Out) {
 	switch timer.Kind {
 	case timerBeat:
@@ -109,6 +115,8 @@ func (t *toy) Request(r any, o *protocol.Out) bool {
 		}
 	case bulk:
 		o.SendAll(Bulk{make([]byte, body.size)})
+	case shout:
+		o.Broadcast(Bulk{make([]byte, body.size)})
 	case clocks:
 		t.Now, t.Wall = o.Now(), o.Wall()
 	case boom:
@@ -141,5 +149,6 @@ func (t *toy) Answer(question any) (any, bool) {
 	c := *t
 	c.Heard, c.Beats = maps.Clone(t.Heard), maps.Clone(t.Beats)
 	c.Order, c.Fired, c.Log = slices.Clone(t.Order), slices.Clone(t.Fired), slices.Clone(t.Log)
+	c.Aloud = slices.Clone(t.Aloud)
 	return &c, true
 }
