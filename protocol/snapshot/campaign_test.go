@@ -48,6 +48,9 @@ func size(seed uint64) int { return 2 + int(seed%(most-1)) }
 
 func (c trial) build(self protocol.Self) (*protocol.Stack, error) {
 	c.opts.Within, c.opts.Grace, c.opts.Trace = within, 150*ms, true
+	if !c.bank {
+		c.opts.Spacing = -1 // more at a time
+	}
 	var app protocol.Layer
 	if c.bank {
 		app = &account{bank.New(bank.Options{Resend: 100 * ms})}

@@ -29,12 +29,29 @@ type report struct {
 	more   bool // the rest has not come yet
 }
 
-// take begins a snapshot.
+// take begins a snapshot, or lets it wait.
 func (l *Layer) take(call uint64, o *protocol.Out) {
-	if len(l.own) >= l.opts.Most {
-		why := fmt.Sprintf("%d snapshots that this node was asked for are under way; expected fewer than %d", len(l.own), l.opts.Most)
+	if n := len(l.own) + len(l.queue); n >= l.opts.Most {
+		why := fmt.Sprintf("%d snapshots that this node was asked for are under way; expected fewer than %d", n, l.opts.Most)
 		o.Indicate(protocol.Reply{ID: call, Body: protocol.Refused{Why: why}})
 		return
+	}
+	l.queue = append(l.queue, call)
+	if !l.spaced {
+		l.beginNext(o)
+	}
+}
+
+// beginNext begins the snapshot that has waited longest, if one does.
+func (l *Layer) beginNext(o *protocol.Out) {
+	l.spaced = len(l.queue) > 0 && l.opts.Spacing > 0
+	if len(l.queue) == 0 {
+		return
+	}
+	call := l.queue[0]
+	l.queue = l.queue[1:]
+	if l.spaced {
+		o.Set(protocol.Timer{Kind: spaceTimer}, l.opts.Spacing)
 	}
 	l.number++
 	id := ID{l.self, o.Self().Incarnation, l.number}

@@ -17,7 +17,8 @@ func (id ID) String() string { return fmt.Sprintf("%d#%d:%d", id.Node, id.Incarn
 
 // What clients and the application say.
 type (
-	// Take is a client's call for a snapshot. The reply is Taken, or protocol.Refused if too many are under way.
+	// Take is a client's call for a snapshot. The reply is Taken, or protocol.Refused if too many are under way. One that
+	// comes soon after another waits: see Options.Spacing.
 	Take struct{}
 	// State is the application's request by which it answers a Cut, within the handler of that. A state that is too large
 	// for one message of 768 KiB, as the links estimate it, is handed over in several: of all but the last one More is set,
@@ -31,7 +32,7 @@ type (
 	Query struct{}
 	// A Status is how much of snapshots a node holds.
 	Status struct {
-		Own   int // snapshots that this node was asked for and that are under way
+		Own   int // snapshots that this node was asked for and that are not over
 		Parts int // that this node records, of its own snapshots and others'
 		Bytes int // of those, as the links estimate them
 	}
@@ -87,7 +88,8 @@ type (
 	Started struct {
 		ID ID `json:"id"`
 	}
-	// Cut asks the application for its State. What is received from here on is after the cut.
+	// Cut asks the application for its State. What is received from here on is after the cut. It is in traces with
+	// Options.Trace only.
 	Cut struct {
 		ID ID `json:"id"`
 		// Received is how many packets of the application had come from each node that was heard of, in the last life that
@@ -102,7 +104,8 @@ type (
 		// Sent is how many packets of the application had gone to each node, in this life.
 		Sent []Count `json:"sent,omitempty"`
 	}
-	// Closed says that a marker ended the recording of a channel, and what was on its way there.
+	// Closed says that a marker ended the recording of a channel, and what was on its way there. Without Options.Trace it is
+	// not told if nothing was.
 	Closed struct {
 		ID          ID                   `json:"id"`
 		From        protocol.ID          `json:"from"`

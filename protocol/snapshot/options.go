@@ -13,8 +13,12 @@ type Options struct {
 	// Grace is how long a node that is suspected when a snapshot begins has to show that it lives, up to half of Within. It
 	// should exceed two round trips. Zero means 500ms, or half of Within if that is less.
 	Grace time.Duration
-	// Most is how many snapshots that one node was asked for may be under way, 1 to 64. Zero means 4.
+	// Most is how many snapshots that one node was asked for may be under way or wait, 1 to 64. Zero means 4.
 	Most int
+	// Spacing is how long a node waits from the begin of one snapshot that it was asked for to that of the next, up to half
+	// of Within: each takes some of the nodes' time, and those who ask again and again must not take it from the
+	// application. Zero means 25ms, or half of Within if that is less; below zero there is none.
+	Spacing time.Duration
 	// Bytes is how much a node's part of one snapshot may take, its state and what was on its way to it, as the links
 	// estimate it: 1 KiB to 1 GiB. A part that takes more is missing, and so are parts that together take more than four
 	// times as much at the node that was asked. Zero means 64 MiB.
@@ -46,6 +50,9 @@ func (p Options) WithDefaults() Options {
 	if p.Most == 0 {
 		p.Most = 4
 	}
+	if p.Spacing == 0 {
+		p.Spacing = min(25*time.Millisecond, p.Within/2)
+	}
 	if p.Bytes == 0 {
 		p.Bytes = 64 << 20
 	}
@@ -60,6 +67,8 @@ func (p Options) Validate() error {
 		return fmt.Errorf("snapshot: Within is %v; it must be between 10ms and 1h", p.Within)
 	case p.Grace < 0 || p.Grace > p.Within/2:
 		return fmt.Errorf("snapshot: Grace is %v; it must be between 0s and half of Within, %v", p.Grace, p.Within/2)
+	case p.Spacing > p.Within/2:
+		return fmt.Errorf("snapshot: Spacing is %v; it must be at most half of Within, %v", p.Spacing, p.Within/2)
 	case p.Most < 1 || p.Most > mostMost:
 		return fmt.Errorf("snapshot: Most is %d; it must be between 1 and %d snapshots", p.Most, mostMost)
 	case p.Bytes < 1<<10 || p.Bytes > mostBytes:

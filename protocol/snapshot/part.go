@@ -120,7 +120,11 @@ func (l *Layer) cut(p *part, o *protocol.Out) {
 			p.received = append(p.received, Count{n.id, n.life, n.received})
 		}
 	}
-	o.Indicate(Cut{p.id, p.received})
+	if l.opts.Trace {
+		o.Indicate(Cut{p.id, p.received})
+	} else {
+		o.Tell(Cut{p.id, p.received})
+	}
 }
 
 // record takes the application's state. With the last piece of it the markers leave: all that it sent before has passed
@@ -217,7 +221,9 @@ func (l *Layer) close(p *part, c *channel, o *protocol.Out) {
 	if l.opts.Trace {
 		told.Messages = l.messages(c.packets)
 	}
-	o.Indicate(told)
+	if l.opts.Trace || told.Count > 0 {
+		o.Indicate(told)
+	}
 }
 
 // giveUp ends it without a marker.

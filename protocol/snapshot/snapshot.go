@@ -66,6 +66,8 @@ type Layer struct {
 	others []other // ascending
 	number uint64  // of this node's last snapshot
 	own    []collection
+	spaced bool     // another one may not begin yet
+	queue  []uint64 // calls that wait for that
 	parts  []part
 	serial uint32 // of the last part
 	owed   []owed // of the mistake MarksLate
@@ -95,6 +97,7 @@ const (
 	graceTimer               // of a part
 	halfTimer                // of a part
 	lateTimer                // of some mistakes
+	spaceTimer
 )
 
 // New makes a node's layer. Options that [Options.Validate] refuses make snapshots that do not keep the package's promises.
@@ -103,7 +106,7 @@ func New(opts Options) *Layer { return &Layer{opts: opts.WithDefaults()} }
 // Traits say what the layer is.
 func (l *Layer) Traits() protocol.Traits {
 	t := protocol.Traits{Channel: "snapshot", Needs: reliable | protocol.FailureDetection, Messages: messages,
-		Timers: []string{"end", "grace", "half", "late"}, Requests: []any{State{}}}
+		Timers: []string{"end", "grace", "half", "late", "space"}, Requests: []any{State{}}}
 	if l.opts.Mistake == Overtakes {
 		t.Needs = protocol.FailureDetection
 	}
@@ -211,6 +214,8 @@ func (l *Layer) Expire(t protocol.Timer, o *protocol.Out) {
 		l.halfOver(t.Arg, o)
 	case lateTimer:
 		l.late(t.Arg, o)
+	case spaceTimer:
+		l.beginNext(o)
 	}
 }
 
@@ -287,7 +292,7 @@ func (l *Layer) Answer(question any) (any, bool) {
 	if _, ok := question.(Query); !ok {
 		return nil, false
 	}
-	s := Status{Own: len(l.own), Parts: len(l.parts)}
+	s := Status{Own: len(l.own) + len(l.queue), Parts: len(l.parts)}
 	for i := range l.parts {
 		s.Bytes += l.parts[i].bytes
 	}

@@ -34,9 +34,20 @@ func (h *heard) Record(e *trace.Event) {
 }
 
 // play does a script to four nodes with purses.
-func play(t *testing.T, c trial, script ...sim.Action) (h heard) {
+func play(t *testing.T, c trial, script ...sim.Action) heard {
 	t.Helper()
-	w := world.Config{Nodes: 4, Build: c.build, Level: trace.Protocol, Sink: &h, Requests: requests}
+	return playWith(t, c, func(*trace.Event) {}, script...)
+}
+
+// A sink calls a function with each event.
+type sink func(*trace.Event)
+
+func (f sink) Record(e *trace.Event) { f(e) }
+
+// playWith lets all events be seen.
+func playWith(t *testing.T, c trial, see func(*trace.Event), script ...sim.Action) (h heard) {
+	t.Helper()
+	w := world.Config{Nodes: 4, Build: c.build, Level: trace.Protocol, Sink: sink(func(e *trace.Event) { h.Record(e); see(e) }), Requests: requests}
 	script = append(script, sim.Action{At: duration, Do: func(*sim.Sim) {}})
 	s, err := sim.New(sim.Config{World: w, Network: network.Link{Delay: network.Between(ms, 10*ms)}, Seed: 1, Script: script, Duration: duration})
 	if err != nil {
@@ -207,6 +218,25 @@ func TestTooMany(t *testing.T) {
 	}
 }
 
+// One snapshot after another of a node is spaced, and that of another node is not.
+func TestSpacing(t *testing.T) {
+	var begun []time.Duration
+	h := playWith(t, trial{bank: true}, func(e *trace.Event) {
+		if _, ok := e.Data.(snapshot.Started); ok {
+			begun = append(begun, time.Duration(e.T))
+		}
+	}, at(time.Second, func(s *sim.Sim) {
+		for range 3 {
+			s.Request(1, "snapshot")
+		}
+		s.Request(2, "snapshot")
+	}), takeAt(2*time.Second, 1))
+	want := []time.Duration{time.Second, time.Second, 1025 * ms, 1050 * ms, 2 * time.Second}
+	if len(h.taken) != 5 || !slices.Equal(begun, want) {
+		t.Errorf("got %d snapshots, begun at %v; want them at %v", len(h.taken), begun, want)
+	}
+}
+
 // A node alone has all there is.
 func TestAlone(t *testing.T) {
 	s, o := stack(t, 1)
@@ -283,6 +313,7 @@ func TestOptions(t *testing.T) {
 		"Grace is 6s; it must be between 0s and half of Within, 5s": {Grace: 6 * time.Second},
 		"Most is 65; it must be between 1 and 64 snapshots":         {Most: 65},
 		"Bytes is 10; it must be between 1024 and 1073741824":       {Bytes: 10},
+		"Spacing is 6s; it must be at most half of Within, 5s":      {Spacing: 6 * time.Second},
 		"there is no mistake 200":                                   {Mistake: 200},
 	} {
 		if err := o.Validate(); err == nil || !strings.Contains(err.Error(), text) {
