@@ -19,7 +19,7 @@ func newBench() *cobra.Command {
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchSim(), newBenchElection(), newBenchView(), newBenchMulticast(), newBenchRPC(), newMulticastMember(), newRPCServer())
+	cmd.AddCommand(newBenchSim(), newBenchElection(), newBenchView(), newBenchMulticast(), newBenchSnapshot(), newBenchRPC(), newMulticastMember(), newRPCServer())
 	return cmd
 }
 
