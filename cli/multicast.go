@@ -12,6 +12,7 @@ import (
 
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
+	"ciranda.dev/gateway"
 	"ciranda.dev/stacks"
 )
 
@@ -108,7 +109,7 @@ func (f *multicastFlags) send(ctx context.Context, cmd *cobra.Command, c *api.Cl
 	}
 	inTime, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	a, err := c.Group.Multicast(inTime, &cirandav1.MulticastRequest{Node: uint32(f.node), Order: f.order(), Uniform: f.uniform, Payloads: [][]byte{[]byte(text)}})
+	a, err := gateway.Multicast(inTime, c.Group, &cirandav1.MulticastRequest{Node: uint32(f.node), Order: f.order(), Uniform: f.uniform, Payloads: [][]byte{[]byte(text)}})
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
+	"ciranda.dev/gateway"
 )
 
 // How many bytes of lines go into one request, about, and how many lines.
@@ -28,7 +29,7 @@ const lastWait = 5 * time.Second
 func (f *multicastFlags) sendLines(ctx context.Context, cmd *cobra.Command, c *api.Client) error {
 	inTime, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	stream, err := c.Group.MulticastStream(inTime)
+	stream, err := gateway.OpenStream(inTime, c.Group)
 	if err != nil {
 		return err
 	}
@@ -37,7 +38,7 @@ func (f *multicastFlags) sendLines(ctx context.Context, cmd *cobra.Command, c *a
 	if ctx.Err() != nil {
 		defer time.AfterFunc(lastWait, cancel).Stop()
 	}
-	a, err := stream.CloseAndRecv()
+	a, err := stream.Close()
 	if err != nil {
 		return err
 	}

@@ -300,6 +300,37 @@ func TestMulticastOfUnknownOutcome(t *testing.T) {
 	}
 }
 
+// A client that gets no answer knows that it does not know.
+func TestClientsInDoubt(t *testing.T) {
+	p := newPostal(t)
+	silent := make(chan struct{})
+	for _, s := range p.posts {
+		s.block = func() { <-silent }
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err := Multicast(ctx, p.Group, &cirandav1.MulticastRequest{Order: "fifo", Text: "a"})
+	close(silent)
+	wants(t, err, codes.Unknown, "")
+	for _, s := range p.posts {
+		s.set(func() { s.block, s.err = nil, api.Failed("", "the group does not run fifo") })
+	}
+	_, err = Multicast(soon(t), p.Group, &cirandav1.MulticastRequest{Order: "fifo", Text: "a"})
+	wants(t, err, codes.FailedPrecondition, "the group does not run fifo; nothing was sent")
+	nobody, err := api.Dial(freeAddress(t), access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nobody.Close()
+	_, err = Multicast(soon(t), nobody.Group, &cirandav1.MulticastRequest{Order: "fifo", Text: "a"})
+	wants(t, err, codes.Unavailable, "")
+	s, err := OpenStream(soon(t), nobody.Group)
+	if err == nil {
+		_, err = s.Close()
+	}
+	wants(t, err, codes.Unavailable, "")
+}
+
 // All of a stream goes to one member, and its outcome is that member's.
 func TestMulticastStreamThroughAGateway(t *testing.T) {
 	p := newPostal(t)

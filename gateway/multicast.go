@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
 	"ciranda.dev/api"
@@ -96,6 +97,47 @@ func (g *Router) spare(last, err error) error {
 		with.Text += "; nothing was sent"
 	}
 	return &with
+}
+
+// Multicast asks a server to send messages, once. Its error has the code Unknown where they may have been sent; any other says
+// that nothing was.
+func Multicast(ctx context.Context, server cirandav1.GroupServiceClient, r *cirandav1.MulticastRequest) (*cirandav1.MulticastResponse, error) {
+	var a attempt
+	answer, err := server.Multicast(ctx, r, a.options()...)
+	return answer, a.orInDoubt(err)
+}
+
+// A Stream sends messages to a server as they come. It is used by one goroutine.
+type Stream struct {
+	stream grpc.ClientStreamingClient[cirandav1.MulticastStreamRequest, cirandav1.MulticastStreamResponse]
+	a      attempt
+}
+
+// OpenStream opens a stream to a server.
+func OpenStream(ctx context.Context, server cirandav1.GroupServiceClient) (*Stream, error) {
+	s := &Stream{}
+	var err error
+	s.stream, err = server.MulticastStream(ctx, s.a.options()...)
+	return s, err
+}
+
+// Send sends a batch. It waits while much is on its way. After io.EOF the error of Close says why no more is taken.
+func (s *Stream) Send(r *cirandav1.MulticastStreamRequest) error { return s.stream.Send(r) }
+
+// Close ends the stream and waits until all was delivered. Its error is as that of [Multicast], for the messages behind those
+// that it says were delivered.
+func (s *Stream) Close() (*cirandav1.MulticastStreamResponse, error) {
+	answer, err := s.stream.CloseAndRecv()
+	return answer, s.a.orInDoubt(err)
+}
+
+// orInDoubt is the error of an attempt; where it may have done something and no server says so, it is told.
+func (a *attempt) orInDoubt(err error) error {
+	v := a.judge(err)
+	if e := api.AsError(err); v != doubted && v != lost || e != nil && e.Code == codes.Unknown && a.answered() {
+		return err
+	}
+	return &api.Error{Code: codes.Unknown, Text: "no answer; messages may be delivered or not", Hint: "sent again, they are other messages"}
 }
 
 // inDoubt is the error of an attempt that may have sent messages.
