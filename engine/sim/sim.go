@@ -9,6 +9,7 @@ package sim
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"ciranda.dev/engine/network"
@@ -105,6 +106,7 @@ func New(cfg Config) (*Sim, error) {
 	if cfg.Queue == 0 {
 		cfg.Queue = 10_000
 	}
+	cfg.Script = slices.Clone(cfg.Script) // Plan adds to it
 	s := &Sim{cfg: cfg, links: map[link]*network.Link{}, arrived: map[link]time.Duration{}, chosen: map[link][2]protocol.Incarnation{}}
 	w, err := world.New(cfg.World, s)
 	if err != nil {
