@@ -32,16 +32,21 @@ type trial struct {
 	nodes  int
 	lanes  []multicast.Lane // in which they shout; nil for all
 	opts   multicast.Options
-	wild   bool // more nodes fail at once than a group can bear
-	loose  bool // without links: messages overtake each other, and some are lost
-	quiet  bool // no faults
+	wild   bool    // more nodes fail at once than a group can bear
+	loose  bool    // without links: messages overtake each other, and some come twice
+	loss   float64 // and some are lost
+	quiet  bool    // no faults
 	twice  bool
+	trap   bool          // a panic is a finding
 	hurry  time.Duration // the longest time between two shouts; zero means 20 ms
 	length time.Duration // of the run; zero means the usual one
 }
 
 // Windows of narrow streams are often full, and some messages take several batches.
 var narrow = multicast.Options{Window: 600, Batch: 150, Largest: 500, Backlog: 5000, Patience: time.Second}
+
+// paying has consumers that take a while.
+var paying = multicast.Options{Window: 600, Batch: 150, Largest: 500, Backlog: 5000, Patience: time.Second, Credit: true}
 
 // A cable takes the place of the links: it promises what it does not give.
 type cable struct{ protocol.Base }
@@ -58,7 +63,7 @@ func (c trial) build(self protocol.Self) (*protocol.Stack, error) {
 		links = &cable{}
 	}
 	return protocol.NewStack(self, heartbeat.New(heartbeat.Options{}), links, group.New(group.Options{Traffic: true}),
-		multicast.New(c.opts), &shouter{})
+		multicast.New(c.opts), &shouter{slow: c.opts.Credit})
 }
 
 // properties are the checks that judge a run.
@@ -125,19 +130,22 @@ func (c trial) run(t testing.TB, seed uint64) *outcome {
 	script = append(script, sim.Action{At: duration, Do: func(*sim.Sim) {}})
 	model := network.Link{Delay: network.Between(ms, 10*ms)}
 	if c.loose {
-		model.Duplicate = 0.1
+		model.Duplicate, model.Loss = 0.1, c.loss
 	}
 	s, err := sim.New(sim.Config{World: config, Network: model, Seed: seed, Script: script, Calm: calmAt, Duration: duration, Queue: 10000})
 	if err != nil {
 		t.Fatal(err)
 	}
 	result, err := s.Run()
-	if err != nil {
+	if err != nil && !c.trap {
 		t.Fatalf("seed %d: %v", seed, err)
 	}
 	out := &outcome{Result: result, examined: map[string]int{}, left: leftOver(s)}
 	if ear.wrong != "" {
 		out.wrong = append(out.wrong, "content: "+ear.wrong)
+	}
+	if err != nil {
+		out.wrong = append(out.wrong, "panic: "+err.Error())
 	}
 	for _, r := range judges.Results() {
 		out.examined[r.Property] += r.Examined
@@ -384,6 +392,8 @@ func TestCampaign(t *testing.T) {
 		{"wild narrow", trial{nodes: 3, wild: true, opts: narrow}, 12},
 		{"wild busy", trial{nodes: 4, wild: true, opts: narrow, hurry: 2 * ms}, 2},
 		{"loose", trial{nodes: 3, loose: true, quiet: true}, 10},
+		{"lossy", trial{nodes: 4, loose: true, quiet: true, loss: 0.02}, 5},
+		{"consumed slowly", trial{nodes: 3, opts: paying}, 10},
 		{"twice", trial{nodes: 3, twice: true, opts: narrow}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

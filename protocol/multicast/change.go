@@ -110,9 +110,6 @@ func (l *Layer) keep(next group.View) past {
 	for r := range l.streams {
 		p.streams = append(p.streams, l.streams[r].kept)
 	}
-	if l.opts.Mistake == ForgetsPast {
-		return past{}
-	}
 	return p
 }
 

@@ -77,7 +77,8 @@ type (
 // Answers to calls.
 type (
 	// Sent answers Cast: the messages were delivered here in View. They are numbers First to First+Count-1 of this sender
-	// in their lane and view.
+	// in their lane and view. What is cast together is sent in one view if it fits a batch. Of more the view may have changed
+	// between some and the others: then this says where the last of them are.
 	Sent struct {
 		View  uint64 `json:"view"`
 		First uint64 `json:"first"`

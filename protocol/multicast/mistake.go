@@ -42,7 +42,6 @@ const (
 	DropsRest      // at the end of a view only what was delivered before counts
 	KeepsBeyond    // at the end of a view all that is held is delivered
 	GathersNothing // what is missing is not fetched
-	ForgetsPast    // nothing is kept for those that still fetch
 	TakesOldViews  // messages of a former view are taken for those of the present one
 	OwnRestFirst   // at the end of a view the rest of a total order begins with a node's own messages
 

@@ -126,6 +126,9 @@ func (l *Layer) Request(r any, o *protocol.Out) (taken bool) {
 	case Consumed:
 		l.consumed(r.Bytes)
 		l.reply(asked, c.ID, Noted{}, o)
+	case group.Join: // it is for the layer below
+		l.left = false
+		return false
 	default:
 		return false
 	}

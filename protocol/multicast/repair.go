@@ -11,7 +11,7 @@ import (
 // How long this node waits before it asks for what is missing, at first and at most.
 const (
 	repairAfter  = 50 * time.Millisecond
-	repairSlower = time.Second
+	repairSlower = 400 * time.Millisecond
 )
 
 // lag notes that something is missing. What others hold is mostly on its way.

@@ -13,8 +13,13 @@ import (
 // are asked.
 type shouter struct {
 	protocol.Base
-	said uint64
+	slow    bool `layer:"const"` // it takes a while to consume what it hears
+	said    uint64
+	hearing int // bytes that it has not consumed
 }
+
+// digest is how long a slow shouter takes.
+const digest = 30 * ms
 
 type (
 	// Shout is a call: cast so many texts, so many bytes longer. They may ask for answers.
@@ -37,7 +42,7 @@ type (
 func (Heard) Kind() string { return "heard" }
 
 func (s *shouter) Traits() protocol.Traits {
-	return protocol.Traits{Channel: "shouter", Needs: protocol.Multicast}
+	return protocol.Traits{Channel: "shouter", Needs: protocol.Multicast, Timers: []string{"digest"}}
 }
 
 func (s *shouter) String() string { return fmt.Sprintf("said %d texts", s.said) }
@@ -67,6 +72,7 @@ func (s *shouter) Indicate(e protocol.Event, o *protocol.Out) bool {
 	if !ok {
 		return false
 	}
+	s.hear(d, o)
 	h := Heard{d.View, d.Sender, d.Lane, d.First, nil}
 	for _, p := range d.Payloads {
 		text := strings.TrimRight(string(p), ".")
@@ -79,6 +85,21 @@ func (s *shouter) Indicate(e protocol.Event, o *protocol.Out) bool {
 	}
 	o.Note(h)
 	return true
+}
+
+func (s *shouter) hear(d multicast.Delivery, o *protocol.Out) {
+	if s.slow && s.hearing == 0 {
+		o.Set(protocol.Timer{}, digest)
+	}
+	for _, p := range d.Payloads {
+		s.hearing += len(p)
+	}
+}
+
+// Expire consumes what was heard.
+func (s *shouter) Expire(_ protocol.Timer, o *protocol.Out) {
+	o.Request(multicast.Consumed{Bytes: s.hearing})
+	s.hearing = 0
 }
 
 // allLanes are those of some orders; of all if none is named.

@@ -7,6 +7,7 @@ import (
 
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/group"
+	"ciranda.dev/protocol/link"
 )
 
 // A viewer takes the place of the group's layer and of the links: it lets the views pass that a test makes up, and notes what
@@ -36,14 +37,22 @@ func (*viewer) Request(r any, o *protocol.Out) bool {
 }
 
 // views are the events of a test: "view 7 1,2,3", where who was in the one before adds "upto 4,2,0"; "flush 7 1" with the
-// ballot's counter; "gather 7 1 upto 4,2,0 from 1,2,2"; "excluded 7 passed".
+// ballot's counter; "gather 7 1 upto 4,2,0 from 1,2,2"; "excluded 7 passed"; and of the links "over 2 1", with the life. In a view, 2#3 is node 2
+// in its third life.
 var views = map[string]func([]string) (protocol.Event, error){
 	"view": func(args []string) (protocol.Event, error) {
-		n, err := lists(args, 2)
+		if len(args) < 2 {
+			return nil, fmt.Errorf("usage: view NUMBER NODES [upto CUT]")
+		}
+		n, err := lists(args, 1)
 		if err != nil {
 			return nil, err
 		}
-		e := group.Installed{View: viewOf(n[0][0], n[1]), First: true}
+		members, err := membersOf(args[1])
+		if err != nil {
+			return nil, err
+		}
+		e := group.Installed{View: group.View{ID: n[0][0], Members: members}, First: true}
 		if len(args) == 4 {
 			upto, err := lists(args[3:], 1)
 			e.First, e.Upto = false, upto[0]
@@ -72,6 +81,13 @@ var views = map[string]func([]string) (protocol.Event, error){
 		}
 		return e, nil
 	},
+	"over": func(args []string) (protocol.Event, error) {
+		n, err := lists(args, 2)
+		if err != nil {
+			return nil, err
+		}
+		return link.Over{Node: protocol.ID(n[0][0]), Incarnation: protocol.Incarnation(n[1][0])}, nil
+	},
 	"excluded": func(args []string) (protocol.Event, error) {
 		n, err := lists(args, 1)
 		if err != nil {
@@ -81,12 +97,19 @@ var views = map[string]func([]string) (protocol.Event, error){
 	},
 }
 
-func viewOf(number uint64, nodes []uint64) group.View {
-	v := group.View{ID: number}
-	for _, id := range nodes {
-		v.Members = append(v.Members, group.Member{Node: protocol.ID(id), Incarnation: 1, Life: 1})
+func membersOf(text string) (members []group.Member, err error) {
+	for _, name := range strings.Split(text, ",") {
+		node, life, later := strings.Cut(name, "#")
+		if !later {
+			life = "1"
+		}
+		n, err := lists([]string{node, life}, 2)
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, group.Member{Node: protocol.ID(n[0][0]), Incarnation: protocol.Incarnation(n[1][0]), Life: 1})
 	}
-	return v
+	return members, nil
 }
 
 // lists reads so many lists of numbers.
