@@ -24,6 +24,7 @@ type command struct {
 type argument struct {
 	name     string // such as NODE
 	optional bool
+	many     bool                  // all further words; only the last argument
 	question string                // what the menu asks
 	usual    func(*shell) string   // what an empty answer stands for; nil: nothing
 	fits     func(*shell) []string // what it may be, for completion; nil: nobody knows
@@ -46,6 +47,9 @@ func init() {
 			menu: "transfer money", help: "move money, once", do: transfer},
 		{name: "snapshot", args: []argument{someNode("Which node begins?", anyNode)}, menu: "take a snapshot",
 			help: "all states and what is on its way, in one consistent cut; NODE begins it, or the lowest one that is up", do: takeSnapshot},
+		{name: "group", args: []argument{someNode("Whose view?", anybody)}, menu: "the group", help: "who is a member, as NODE has it, or some member; the last views", do: tellGroup},
+		{name: "multicast", args: []argument{aLane, aText}, menu: "multicast", help: "send a message to all members; ORDER is such as fifo, total or uniform-total", do: multicast},
+		{name: "listen", args: []argument{aTime}, help: "what a member delivers, as it does, for so long (until Ctrl-C)", do: listen},
 		{name: "again", help: "find out about transfers whose answers were lost, and do them if need be", do: again},
 		{name: "watch", args: []argument{aTime}, help: "what happens, as it happens, for so long (until Ctrl-C)", do: watch},
 		{name: "use", args: []argument{aMiddleware}, help: "call servers by " + strings.Join(Middlewares, " or "), do: use},
@@ -73,8 +77,14 @@ var (
 	aTime    = argument{name: "TIME", optional: true}
 	aWay     = argument{name: "pause|kill", optional: true, question: "Pause or kill it?", usual: func(*shell) string { return pauseIt },
 		fits: func(*shell) []string { return []string{pauseIt, killIt} }}
+	aLane = argument{name: "ORDER", question: "In which order?", usual: func(*shell) string { return "fifo" }, fits: (*shell).laneWords}
+	aText = argument{name: "TEXT", question: "Which message?", many: true}
+
 	aMiddleware = argument{name: "MIDDLEWARE", fits: func(*shell) []string { return Middlewares }}
 )
+
+// anybody stands for some node.
+func anybody(*shell) string { return "any" }
 
 // theLeader is the leader that was there when last looked at, or else the word for it.
 func theLeader(s *shell) string {
@@ -146,7 +156,11 @@ func (c *command) check(args []string) error {
 			least++
 		}
 	}
-	if len(args) < least || len(args) > len(c.args) {
+	most := len(c.args)
+	if most > 0 && c.args[most-1].many {
+		most = max(most, len(args))
+	}
+	if len(args) < least || len(args) > most {
 		return api.Wrong("", "%s: found %d words behind it; expected: %s", c.name, len(args), c.usage())
 	}
 	return nil

@@ -40,6 +40,8 @@ type server struct {
 	past      []*cirandav1.Event
 	live      chan *cirandav1.Event
 	faults    []string
+	cast      []*cirandav1.MulticastRequest
+	told      []*cirandav1.Happening // to who listens
 }
 
 func newServer() *server {
@@ -110,6 +112,10 @@ func (f *server) answer(r any) (proto.Message, error) {
 		return f.transfer(r)
 	case *cirandav1.TakeRequest:
 		return f.snapshot(r)
+	case *cirandav1.ViewRequest:
+		return f.view(r)
+	case *cirandav1.MulticastRequest:
+		return f.multicast(r)
 	case *cirandav1.PauseRequest:
 		return &cirandav1.PauseResponse{}, f.stop("pause " + r.GetNodes())
 	case *cirandav1.ResumeRequest:
@@ -213,7 +219,9 @@ type stream struct {
 }
 
 func (s *stream) SendMsg(m any) error {
-	s.atHand = m.(*cirandav1.WatchRequest).GetAtHand()
+	if r, ok := m.(*cirandav1.WatchRequest); ok {
+		s.atHand = r.GetAtHand()
+	}
 	return nil
 }
 func (s *stream) CloseSend() error             { return nil }
@@ -222,6 +230,9 @@ func (s *stream) Header() (metadata.MD, error) { return nil, nil }
 func (s *stream) Trailer() metadata.MD         { return nil }
 
 func (s *stream) RecvMsg(m any) error {
+	if r, ok := m.(*cirandav1.ListenResponse); ok {
+		return s.hear(r)
+	}
 	into := m.(*cirandav1.WatchResponse)
 	into.Cursor = "here"
 	if !s.begun {
@@ -244,6 +255,17 @@ func (s *stream) RecvMsg(m any) error {
 	case <-s.ctx.Done():
 		return status.FromContextError(s.ctx.Err()).Err()
 	}
+}
+
+// hear tells a listener what there is to tell, at once.
+func (s *stream) hear(into *cirandav1.ListenResponse) error {
+	if !s.begun {
+		s.begun = true
+		into.Happenings = s.f.told
+		return nil
+	}
+	<-s.ctx.Done()
+	return status.FromContextError(s.ctx.Err()).Err()
 }
 
 // event makes an event of a node at a time in milliseconds.

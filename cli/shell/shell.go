@@ -51,6 +51,7 @@ type Connection struct {
 	Events    cirandav1.EventServiceClient // nil: the middleware has no streams
 	Bank      cirandav1.BankServiceClient
 	Snapshots cirandav1.SnapshotServiceClient
+	Group     cirandav1.GroupServiceClient
 	Echo      cirandav1.EchoServiceClient
 	// Supervisor acts on processes. Nil: whoever else is called does, if it says that it is a supervisor.
 	Supervisor *Supervisor
@@ -68,12 +69,12 @@ type Supervisor struct {
 // Over makes a connection of whatever carries calls but no streams. End closes it.
 func Over(name string, c grpc.ClientConnInterface, end func() error) *Connection {
 	return &Connection{Name: name, Cluster: cirandav1.NewClusterServiceClient(c), Bank: cirandav1.NewBankServiceClient(c),
-		Snapshots: cirandav1.NewSnapshotServiceClient(c), Echo: cirandav1.NewEchoServiceClient(c), Close: end}
+		Snapshots: cirandav1.NewSnapshotServiceClient(c), Group: cirandav1.NewGroupServiceClient(c), Echo: cirandav1.NewEchoServiceClient(c), Close: end}
 }
 
 // Of makes a connection of a client. End closes it.
 func Of(name string, c *api.Client, end func() error) *Connection {
-	return &Connection{Name: name, Cluster: c.Cluster, Events: c.Events, Bank: c.Bank, Snapshots: c.Snapshots, Echo: c.Echo, Close: end,
+	return &Connection{Name: name, Cluster: c.Cluster, Events: c.Events, Bank: c.Bank, Snapshots: c.Snapshots, Group: c.Group, Echo: c.Echo, Close: end,
 		itself: &Supervisor{c.Supervisor, c.Events}}
 }
 
