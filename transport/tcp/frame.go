@@ -104,8 +104,11 @@ func open(frame []byte) (kind byte, payload []byte, err error) {
 	return frame[firstSum-1], frame[headerSize:], nil
 }
 
-// A message waits to be written. Its bytes are head and then body.
-type message struct{ head, body []byte }
+// A message waits to be written. Its bytes are head and then body, whose checksum is sum if it is large.
+type message struct {
+	head, body []byte
+	sum        *bodySum
+}
 
 func (m message) size() int { return len(m.head) + len(m.body) }
 
@@ -123,6 +126,7 @@ type frames struct {
 type cut struct {
 	at    int
 	piece []byte
+	sum   *bodySum // of the piece, or nil
 }
 
 func (f *frames) reset() {
@@ -139,7 +143,7 @@ func (f *frames) bundle(messages []message) (n int) {
 	for n < len(messages) && (n == 0 || len(f.buffer)-start+large+maxPrefix+messages[n].size() <= maxBundle) {
 		m := messages[n]
 		f.buffer = binary.AppendUvarint(f.buffer, uint64(m.size()))
-		large += f.put(m.head) + f.put(m.body)
+		large += f.put(m.head, nil) + f.put(m.body, m.sum)
 		n++
 	}
 	f.seal(start, len(f.buffer)-start+large)
@@ -147,12 +151,12 @@ func (f *frames) bundle(messages []message) (n int) {
 }
 
 // put adds bytes to the frame that is being made. It gives the size of what it did not copy.
-func (f *frames) put(b []byte) int {
+func (f *frames) put(b []byte, sum *bodySum) int {
 	if f.whole || len(b) < transport.Kept {
 		f.buffer = append(f.buffer, b...)
 		return 0
 	}
-	f.cuts = append(f.cuts, cut{len(f.buffer), b})
+	f.cuts = append(f.cuts, cut{len(f.buffer), b, sum})
 	return len(b)
 }
 
@@ -160,21 +164,21 @@ func (f *frames) put(b []byte) int {
 func (f *frames) seal(start, size int) {
 	header := f.buffer[start : start+headerSize]
 	putHeader(header, messagesFrame, size-headerSize)
-	first := len(f.pieces)
-	at := start
-	for _, c := range f.cuts {
-		f.pieces = append(f.pieces, f.buffer[at:c.at:c.at], c.piece)
-		at = c.at
-	}
-	if at < len(f.buffer) {
-		f.pieces = append(f.pieces, f.buffer[at:len(f.buffer):len(f.buffer)])
-	}
 	sum := crc32.Checksum(header[:secondSum], castagnoli)
-	for i, p := range f.pieces[first:] {
-		if i == 0 {
-			p = p[headerSize:]
+	from, at := start, start+headerSize
+	for _, c := range f.cuts {
+		sum = crc32.Update(sum, castagnoli, f.buffer[at:c.at])
+		if c.sum != nil {
+			sum = c.sum.after(sum)
+		} else {
+			sum = crc32.Update(sum, castagnoli, c.piece)
 		}
-		sum = crc32.Update(sum, castagnoli, p)
+		f.pieces = append(f.pieces, f.buffer[from:c.at:c.at], c.piece)
+		from, at = c.at, c.at
+	}
+	sum = crc32.Update(sum, castagnoli, f.buffer[at:])
+	if from < len(f.buffer) {
+		f.pieces = append(f.pieces, f.buffer[from:len(f.buffer):len(f.buffer)])
 	}
 	binary.BigEndian.PutUint32(header[secondSum:], sum)
 	f.size += size

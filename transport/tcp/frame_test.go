@@ -3,6 +3,7 @@ package tcp
 import (
 	"bytes"
 	"errors"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"runtime"
@@ -46,7 +47,11 @@ func write(whole bool, messages [][]byte) (stream []byte) {
 func halved(messages [][]byte) (halved []message) {
 	for i, m := range messages {
 		cut := len(m) * (i % 4) / 3
-		halved = append(halved, message{m[:cut], m[cut:]})
+		h := message{head: m[:cut], body: m[cut:]}
+		if i%2 == 0 {
+			h.sum = &bodySum{body: h.body}
+		}
+		halved = append(halved, h)
 	}
 	return halved
 }
@@ -69,11 +74,38 @@ func TestFramesInPieces(t *testing.T) {
 	}
 }
 
+// The checksum of two things in a row follows from their own.
+func TestBodySum(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	for range 200 {
+		b := make([]byte, 1+random.IntN(100_000))
+		for i := range b {
+			b[i] = byte(random.Int())
+		}
+		cut := random.IntN(len(b) + 1)
+		s := bodySum{body: b[cut:]}
+		for range 2 {
+			if got, want := s.after(crc32.Checksum(b[:cut], castagnoli)), crc32.Checksum(b, castagnoli); got != want {
+				t.Fatalf("%d bytes and %d more: got %08x, want %08x", cut, len(b)-cut, got, want)
+			}
+		}
+	}
+}
+
+// Messages that share a large body share its checksum, and no others do.
+func TestBodySumsAreShared(t *testing.T) {
+	tr, body := &Transport{}, make([]byte, transport.Kept)
+	one, again, part := tr.sumOf(body), tr.sumOf(body), tr.sumOf(body[:transport.Kept-1])
+	if one == nil || one != again || part != nil || tr.sumOf(make([]byte, transport.Kept)) == one {
+		t.Error("checksums are not shared as bodies are")
+	}
+}
+
 // What is large is not copied.
 func TestLargeMessagesAreNotCopied(t *testing.T) {
 	body := make([]byte, 60_000)
 	f := frames{}
-	if n := f.fill([]message{{[]byte("one"), body}, {[]byte("two"), body}, {[]byte("three"), nil}}); n != 3 {
+	if n := f.fill([]message{{head: []byte("one"), body: body}, {head: []byte("two"), body: body}, {head: []byte("three")}}); n != 3 {
 		t.Fatalf("%d messages were taken", n)
 	}
 	found := 0

@@ -51,6 +51,7 @@ type Transport struct {
 
 	mu       sync.Mutex
 	halfOpen []*net.Conn // accepted and in their handshake, oldest first
+	last     *bodySum    // of the large body that was sent last
 }
 
 type counters struct {
@@ -211,16 +212,30 @@ func (t *Transport) refused(remote string, why error) {
 // Send queues a message for a node, head and then body, and returns at once. The transport keeps both until they are
 // written; they must not be changed. The error is transport.ErrFull, ErrDown, ErrTooLarge or ErrClosed.
 func (t *Transport) Send(to protocol.ID, head, body []byte) error {
-	m := message{head, body}
+	m := message{head: head, body: body}
 	if m.size() > transport.MaxMessage {
 		return transport.ErrTooLarge
 	}
 	if p := t.peers[to]; p != nil && !t.closing.Load() {
 		if c := p.current(); c != nil {
+			m.sum = t.sumOf(body)
 			return c.send(m)
 		}
 	}
 	return t.down()
+}
+
+// sumOf gives the checksum of a large body, the same one if that was sent last.
+func (t *Transport) sumOf(body []byte) *bodySum {
+	if len(body) < transport.Kept {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.last.is(body) {
+		t.last = &bodySum{body: body}
+	}
+	return t.last
 }
 
 // down is why there is no connection.
