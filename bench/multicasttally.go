@@ -19,6 +19,8 @@ type tally struct {
 	began   time.Time
 	parts   []uint64          // deliveries in each tallyPart since then
 	last    map[uint64]uint64 // the number of the last message of a caster
+	lane    uint64            // of the last message
+	number  uint64            // its number
 	count   uint64            // since the beginning
 	sum     uint64            // of a number for each message: the same in any order
 	hash    uint64            // of the same numbers in their order
@@ -69,11 +71,14 @@ func (t *tally) note(sender protocol.ID, payload []byte) {
 		return
 	}
 	lane, number := binary.BigEndian.Uint64(payload), binary.BigEndian.Uint64(payload[8:])
-	last := t.last[lane]
-	if t.fifo && number != last+1 {
-		t.fail(fmt.Errorf("message %d of member %d came after %d", number, sender, last))
+	if lane != t.lane { // they come in runs
+		t.last[t.lane] = t.number
+		t.lane, t.number = lane, t.last[lane]
 	}
-	t.last[lane] = number
+	if t.fifo && number != t.number+1 {
+		t.fail(fmt.Errorf("message %d of member %d came after %d", number, sender, t.number))
+	}
+	t.number = number
 	const odd = 0x9e3779b97f4a7c15
 	x := (number ^ lane) * odd
 	x ^= x >> 29
