@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"unicode"
@@ -20,22 +22,27 @@ func (f *multicastFlags) hear(ctx context.Context, cmd *cobra.Command, c *api.Cl
 	note := func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "ciranda: "+text) }
 	l := gateway.Listener{Servers: []cirandav1.GroupServiceClient{c.Group}, Note: note,
 		Request: &cirandav1.ListenRequest{Node: uint32(f.node), Lanes: f.lanes(cmd)}}
-	left := f.count
+	var lines bytes.Buffer
+	left := f.count // 0 is never reached then
 	err := l.Run(ctx, func(h *cirandav1.Happening) error {
 		if h.GetDelivery() == nil {
 			note(happeningWords(h))
 			return nil
 		}
+		lines.Reset() // a write for each message would be slow
 		for m := range api.Messages(h.GetDelivery()) {
-			err := writeDelivered(cmd, m)
-			if left--; err == nil && left == 0 {
-				err = errEnough
-			}
-			if err != nil {
+			if err := writeDelivered(&lines, wantsJSON(cmd), m); err != nil {
 				return err
 			}
+			if left--; left == 0 {
+				break
+			}
 		}
-		return nil
+		_, err := cmd.OutOrStdout().Write(lines.Bytes())
+		if err == nil && left == 0 && f.count > 0 {
+			err = errEnough
+		}
+		return err
 	})
 	if errors.Is(err, errEnough) {
 		return nil
@@ -66,11 +73,11 @@ func (f *multicastFlags) lanes(cmd *cobra.Command) []*cirandav1.Lane {
 }
 
 // writeDelivered prints a message: as a line of JSON, or as "total 12 from node 1: hello".
-func writeDelivered(cmd *cobra.Command, m api.Delivered) error {
-	if wantsJSON(cmd) {
-		return printJSON(cmd.OutOrStdout(), m)
+func writeDelivered(w io.Writer, asJSON bool, m api.Delivered) error {
+	if asJSON {
+		return printJSON(w, m)
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %d from node %d: %s\n", laneWords(m.Order, m.Uniform), m.Seq, m.Sender, payloadWords(m))
+	_, err := fmt.Fprintf(w, "%s %d from node %d: %s\n", laneWords(m.Order, m.Uniform), m.Seq, m.Sender, payloadWords(m))
 	return err
 }
 

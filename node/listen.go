@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	earshot   = 4 << 20  // bytes that a listener may be behind
+	earshot   = 32 << 20 // bytes that a listener may be behind; all listeners share what they are behind
 	tellBytes = 64 << 10 // of payloads in one answer, about
 )
 

@@ -223,7 +223,7 @@ func TestListenersHaveLimits(t *testing.T) {
 		}
 	}
 	close(stuck)
-	expect(t, <-ended, codes.ResourceExhausted, "", "the listener takes too little: 4 MiB waited for it")
+	expect(t, <-ended, codes.ResourceExhausted, "", "the listener takes too little: 32 MiB waited for it")
 }
 
 // Deliveries come as server-sent events too, and mistakes in what is asked for as errors.
