@@ -153,7 +153,7 @@ func TestEveryMethodIsNamed(t *testing.T) {
 	p := named(t, "api.md")
 	for _, file := range []protoreflect.FileDescriptor{
 		cirandav1.File_ciranda_v1_cluster_proto, cirandav1.File_ciranda_v1_node_proto,
-		cirandav1.File_ciranda_v1_supervisor_proto,
+		cirandav1.File_ciranda_v1_supervisor_proto, cirandav1.File_ciranda_v1_group_proto,
 	} {
 		for i := range file.Services().Len() {
 			s := file.Services().Get(i)
