@@ -29,17 +29,16 @@ const (
 
 // A trial is what a campaign runs: a group whose members shout in all lanes while much is done to them.
 type trial struct {
-	nodes  int
-	lanes  []multicast.Lane // in which they shout; nil for all
-	opts   multicast.Options
-	wild   bool    // more nodes fail at once than a group can bear
-	loose  bool    // without links: messages overtake each other, and some come twice
-	loss   float64 // and some are lost
-	quiet  bool    // no faults
-	twice  bool
-	trap   bool          // a panic is a finding
-	hurry  time.Duration // the longest time between two shouts; zero means 20 ms
-	length time.Duration // of the run; zero means the usual one
+	nodes int
+	lanes []multicast.Lane // in which they shout; nil for all
+	opts  multicast.Options
+	wild  bool    // more nodes fail at once than a group can bear
+	loose bool    // without links: messages overtake each other, and some come twice
+	loss  float64 // and some are lost
+	quiet bool    // no faults
+	twice bool
+	trap  bool          // a panic is a finding
+	hurry time.Duration // the longest time between two shouts; zero means 20 ms
 }
 
 // Windows of narrow streams are often full, and some messages take several batches.
