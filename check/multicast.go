@@ -21,11 +21,12 @@ func isUniform(l multicast.Lane) bool {
 }
 
 // castOnce is RM-I: messages are numbered from 1 without gaps, delivered once at each node, and not before they were cast.
+// The clocks of real machines do not order that: there the stamps of the runtime do.
 type castOnce struct {
 	base
 	hauls
 	cast map[flow]uint64 // up to which number
-	owed map[flow]owed   // delivered, and their casting is not recorded
+	owed map[flow][]owed // delivered, and their casting is not recorded
 }
 
 // owed are messages whose casting should have been recorded before, if the sender lived to record it.
@@ -40,7 +41,7 @@ func (p *castOnce) Step(e *trace.Event) {
 	alive := p.follow(e, p.setup.exact(), p.over)
 	p.refresh(e)
 	if ends(e) {
-		maps.DeleteFunc(p.owed, func(f flow, _ owed) bool { return f.sender == e.Node })
+		maps.DeleteFunc(p.owed, func(f flow, _ []owed) bool { return f.sender == e.Node })
 	}
 	switch d := e.Data.(type) {
 	case multicast.Began:
@@ -66,10 +67,24 @@ func (p *castOnce) begin(e *trace.Event, d multicast.Began) {
 	if last := p.cast[f]; !ok || r.first != last+1 {
 		p.violate(fmt.Sprintf("node %d casts message %d %s after message %d", e.Node, d.First, f, last), e)
 	}
-	if o, late := p.owed[f]; late && r.last > 0 {
-		p.violate(fmt.Sprintf("node %d delivers message %d %s before it is cast", o.event.Node, o.upto, f), o.event, e)
-	}
 	p.cast[f] = r.last
+	p.settle(e, f, r.last)
+}
+
+// settle judges deliveries whose casting is recorded at last.
+func (p *castOnce) settle(e *trace.Event, f flow, upto uint64) {
+	if len(p.owed[f]) == 0 {
+		return
+	}
+	p.owed[f] = slices.DeleteFunc(p.owed[f], func(o owed) bool {
+		if o.upto <= upto && o.event.Lamport <= e.Lamport {
+			p.violate(fmt.Sprintf("node %d delivers message %d %s before it is cast", o.event.Node, o.upto, f), o.event, e)
+		}
+		return o.upto <= upto
+	})
+	if len(p.owed[f]) == 0 {
+		delete(p.owed, f)
+	}
 }
 
 func (p *castOnce) judge(e *trace.Event, d multicast.Delivered) {
@@ -88,15 +103,15 @@ func (p *castOnce) judge(e *trace.Event, d multicast.Delivered) {
 	}
 	if p.of(d.Sender).state != down { // else it was killed before it could record that
 		if p.owed == nil {
-			p.owed = map[flow]owed{}
+			p.owed = map[flow][]owed{}
 		}
-		p.owed[f] = owed{r.last, keep(e)}
+		p.owed[f] = append(p.owed[f], owed{r.last, keep(e)})
 	}
 }
 
 func (p *castOnce) Result(int64) Result {
 	for _, f := range slices.SortedFunc(maps.Keys(p.owed), compareFlows) {
-		if o := p.owed[f]; !p.failed {
+		if o := p.owed[f][0]; !p.failed {
 			return p.violated(newFinding(fmt.Sprintf("node %d delivers message %d %s, which was not cast", o.event.Node, o.upto, f), []*trace.Event{o.event}))
 		}
 	}
