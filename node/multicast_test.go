@@ -154,7 +154,7 @@ func TestListen(t *testing.T) {
 	}
 	r, err := l.Recv()
 	begins := r.GetHappenings()[0].GetListening()
-	if err != nil || begins.GetNode() != 1 || begins.GetView() != 3 || fmt.Sprint(begins.GetNext()) != `[sender:1 order:"fifo" seq:2]` {
+	if err != nil || begins.GetNode() != 1 || begins.GetView() != 3 || plain(begins.GetNext()) != `[sender:1 order:"fifo" seq:2]` {
 		t.Errorf("got %v, %v", r, err)
 	}
 	cast("fifo", "a")
