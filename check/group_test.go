@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"testing"
 
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/group"
@@ -101,4 +102,74 @@ func parseNumbers(text string) (all []uint64) {
 		all = append(all, n)
 	}
 	return all
+}
+
+// What a file claims of groups is no reason to panic, nor for a set of numbers without bounds.
+func FuzzGroups(f *testing.F) {
+	f.Add([]byte{0, 1, 0, 0, 0, 0, 3, 1, 1, 7, 0, 1, 4, 1, 1, 1, 1, 1, 5, 1, 1, 1, 1, 1, 3, 1, 2, 7, 0, 1})
+	f.Add([]byte{3, 1, 1, 3, 1, 1, 6, 1, 1, 255, 255, 1, 7, 1, 1, 0, 0, 9, 8, 1, 1, 9, 9, 9, 9, 1, 1, 3, 3, 3, 5, 1, 1, 200, 3, 2})
+	setup := Setup{Nodes: ids(3), Level: trace.Full, Group: &Group{Casts: true, Notes: true}, Detector: &Detector{Timeout: 1}}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, engine := range []Engine{Simulated, OneHost} {
+			setup.Engine = engine
+			var properties []Property
+			for _, name := range Names() {
+				if p, err := New(name, nil, setup); err == nil {
+					properties = append(properties, p)
+				}
+			}
+			suite := NewSuite(properties...)
+			for i := 0; i+6 <= len(b); i += 6 {
+				suite.Record(fuzzedGroup(int64(i/12), b[i:i+6]))
+			}
+			for _, r := range suite.Clone().Results() {
+				if r.Verdict == Holds && r.Examined == 0 {
+					t.Errorf("%s holds, and nothing was examined", r.Property)
+				}
+			}
+		}
+	})
+}
+
+// fuzzedGroup makes an event of a group of six bytes.
+func fuzzedGroup(t int64, b []byte) *trace.Event {
+	e := &trace.Event{T: t, N: uint64(t), Node: protocol.ID(b[1] & 7), Inc: protocol.Incarnation(b[5] & 3), Kind: trace.Noted}
+	view, sender, first := uint64(b[2]&7), protocol.ID(b[3]&7), uint64(b[4])<<(b[5]&63)
+	lane := multicast.Lane{Order: multicast.Order(b[5] & 7), Uniform: b[5]&8 > 0}
+	told := func(v protocol.Event) { e.Kind, e.Data = trace.Told, v }
+	switch b[0] % 14 {
+	case 0:
+		e.Kind, e.Data = trace.Start, trace.Life{}
+	case 1:
+		e.Kind, e.Data = trace.Recover, trace.Life{Stored: b[2] > 9}
+	case 2:
+		e.Kind = trace.Crash
+	case 3:
+		v := group.Installed{View: group.View{ID: view}, First: b[4] == 0, Gone: []protocol.ID{sender}}
+		for i := range 8 {
+			if b[3]>>i&1 > 0 {
+				v.View.Members = append(v.View.Members, group.Member{Node: protocol.ID(i), Incarnation: e.Inc})
+			}
+		}
+		told(v)
+	case 4:
+		e.Data = multicast.Began{View: view, Lane: lane, First: first, Count: int(b[3]) - 3}
+	case 5, 6:
+		e.Data = multicast.Delivered{View: view, Sender: sender, Lane: lane, First: first, Count: int(int8(b[2]))}
+	case 7:
+		e.Data = multicast.Streamed{View: view, Lane: lane, First: first, Stream: uint64(b[3]), Count: int(b[3]) - 3}
+	case 8:
+		e.Data = multicast.Holds{View: view, Upto: make([]uint64, b[3]&7)}
+	case 9:
+		e.Data = multicast.Ordered{View: view, Lane: lane, Place: uint64(b[3]), Sender: sender, First: first, Count: int(b[3]) - 3}
+	case 10:
+		e.Data = multicast.Collected{View: view, Sender: sender, Upto: first}
+	case 11:
+		told(group.Excluded{View: view, Why: []group.Why{group.Left, group.Passed}[b[3]&1]})
+	case 12:
+		told([]protocol.Event{group.Blocked{Why: "so"}, group.Blocked{}, protocol.Reply{Body: group.Back{}}, protocol.Reply{Body: group.Out{}}}[b[3]&3])
+	default:
+		e.Kind, e.Data, e.Node = []trace.Kind{trace.Calm, trace.End}[b[3]&1], nil, protocol.None
+	}
+	return e
 }

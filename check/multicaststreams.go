@@ -76,7 +76,7 @@ func (s *streams) number(f flow, n uint64) uint64 {
 // held says whether a node told that it holds a stream of a view up to a number.
 func (s *streams) held(id protocol.ID, view uint64, rank int, number uint64) bool {
 	upto := s.holds[reporter{view, id}]
-	return rank < len(upto) && upto[rank] >= number
+	return rank >= 0 && rank < len(upto) && upto[rank] >= number
 }
 
 // heldFirst is UR-2: where a uniform message is delivered, more than half of the view are known to hold it. At a view
