@@ -31,14 +31,18 @@ type SnapshotResult struct {
 	Ratio     float64 `json:"ratio"` // of a stretch with snapshots to the one beside it without, the median of all pairs
 	RatioLow  float64 `json:"ratio_low"`
 	RatioHigh float64 `json:"ratio_high"` // the true median is between these two in 95 of 100 measurements
-	Snapshots int     `json:"snapshots"`
-	PerSecond float64 `json:"snapshots_per_s"`
-	Complete  int     `json:"complete"`
-	Violated  int     `json:"violated"` // not consistent, or money was lost or made
-	P50       float64 `json:"p50_ms"`   // of a snapshot, as its client sees it
-	P99       float64 `json:"p99_ms"`
-	First     string  `json:"first_violated,omitempty"`
-	Conserved *bool   `json:"load_conserved"` // what the load found in the end; null if it could not tell
+	// CPURatio is what a transfer costs the nodes and the gateway of processor time without snapshots, to what it costs with
+	// them: what the ratio would be if the processors were all that matters. All stretches together; null where that cannot be
+	// seen.
+	CPURatio  *float64 `json:"cpu_ratio"`
+	Snapshots int      `json:"snapshots"`
+	PerSecond float64  `json:"snapshots_per_s"`
+	Complete  int      `json:"complete"`
+	Violated  int      `json:"violated"` // not consistent, or money was lost or made
+	P50       float64  `json:"p50_ms"`   // of a snapshot, as its client sees it
+	P99       float64  `json:"p99_ms"`
+	First     string   `json:"first_violated,omitempty"`
+	Conserved *bool    `json:"load_conserved"` // what the load found in the end; null if it could not tell
 }
 
 // SnapshotOptions say what is measured.
@@ -74,6 +78,9 @@ func Snapshot(ctx context.Context, o SnapshotOptions) (result SnapshotResult, er
 	}
 	defer bank.Close()
 	m := &snapshots{o: o, bank: bank, dir: s.Group().Dir}
+	if m.pids, err = pids(ctx, s.Group()); err != nil {
+		return result, err
+	}
 	if err := m.measure(ctx); err != nil {
 		return result, err
 	}
@@ -85,17 +92,52 @@ type snapshots struct {
 	o    SnapshotOptions
 	bank *api.Client
 	dir  node.Directory
+	pids []uint32 // of the nodes and the gateway
 
 	mu   sync.Mutex
 	last gateway.Progress // of the load
 
 	without, with []float64 // transfers a second, by pair
+	cost          [2]cost   // without, with
 	took          []float64
 	complete      int
 	violated      int
 	first         string
 	taking        time.Duration // all stretches with snapshots
 	load          *gateway.LoadResult
+}
+
+// A cost is what transfers have cost.
+type cost struct {
+	transfers int64
+	busy      time.Duration
+}
+
+func (c cost) each() float64 { return c.busy.Seconds() / float64(c.transfers) }
+
+// pids are the processes of nodes and gateways.
+func pids(ctx context.Context, g *node.Group) ([]uint32, error) {
+	s, err := g.Status(ctx, &cirandav1.StatusRequest{})
+	var all []uint32
+	for _, n := range s.GetNodes() {
+		all = append(all, n.GetPid())
+	}
+	for _, g := range s.GetGateways() {
+		all = append(all, g.GetPid())
+	}
+	return all, err
+}
+
+// busy is the time for which the processes have kept processors busy; 0 if that cannot be seen.
+func (m *snapshots) busy() (sum time.Duration) {
+	for _, pid := range m.pids {
+		busy, ok := cpuOf(pid)
+		if !ok {
+			return 0
+		}
+		sum += busy
+	}
+	return sum
 }
 
 // measure lets a load run meanwhile.
@@ -137,15 +179,18 @@ func (m *snapshots) pairs(ctx context.Context) error {
 			m.o.Progress(i, m.o.Pairs)
 		}
 		for _, with := range []bool{i%2 == 1, i%2 == 0} {
+			busy, before := m.busy(), m.progress()
 			rate, err := m.stretch(ctx, m.o.Stretch, with)
 			if err != nil {
 				return err
 			}
+			into, cost := &m.without, &m.cost[0]
 			if with {
-				m.with = append(m.with, rate)
-			} else {
-				m.without = append(m.without, rate)
+				into, cost = &m.with, &m.cost[1]
 			}
+			*into = append(*into, rate)
+			cost.transfers += m.progress().Acknowledged - before.Acknowledged
+			cost.busy += m.busy() - busy
 		}
 	}
 	return nil
@@ -222,6 +267,10 @@ func (m *snapshots) result() SnapshotResult {
 	r := SnapshotResult{Nodes: len(m.dir.Members()), TLS: !m.o.Shape.Insecure, Clients: m.o.Clients, Pairs: m.o.Pairs,
 		Stretch: m.o.Stretch.Seconds(), Without: median(m.without), With: median(m.with), Snapshots: len(m.took),
 		PerSecond: float64(len(m.took)) / m.taking.Seconds(), Complete: m.complete, Violated: m.violated, First: m.first}
+	if without, with := m.cost[0], m.cost[1]; without.busy > 0 && with.busy > 0 {
+		ratio := without.each() / with.each()
+		r.CPURatio = &ratio
+	}
 	if m.load != nil {
 		r.Conserved = m.load.Conserved
 	}

@@ -62,5 +62,8 @@ func writeBenchSnapshot(w io.Writer, r bench.SnapshotResult) {
 	fmt.Fprintf(w, "%.0f transfers a second without snapshots, %.0f with %.0f snapshots a second: medians of %d pairs\n",
 		r.Without, r.With, r.PerSecond, r.Pairs)
 	fmt.Fprintf(w, "with snapshots %.3f of without (%.3f to %.3f)\n", r.Ratio, r.RatioLow, r.RatioHigh)
+	if r.CPURatio != nil {
+		fmt.Fprintf(w, "by the processor time of a transfer, at the nodes and the gateway: %.3f\n", *r.CPURatio)
+	}
 	fmt.Fprintf(w, "%d snapshots, %d complete, %d wrong; p50 %.1f ms, p99 %.1f ms\n", r.Snapshots, r.Complete, r.Violated, r.P50, r.P99)
 }

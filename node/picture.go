@@ -1,10 +1,7 @@
 package node
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -79,6 +76,12 @@ func stateOfApp(n snapshot.NodeState) (*structpb.Struct, error) {
 	return object(map[string]any{"pieces": pieces})
 }
 
+// A message is one as it is shown.
+type message struct {
+	Type string `json:"type"`
+	Body any    `json:"body"`
+}
+
 // addChannels adds what was on its way, as far as there is room.
 func addChannels(s *cirandav1.Snapshot, channels []snapshot.ChannelPart) error {
 	size := 0
@@ -88,7 +91,7 @@ func addChannels(s *cirandav1.Snapshot, channels []snapshot.ChannelPart) error {
 			if size > mostMessages {
 				break
 			}
-			o, err := object(map[string]any{"type": m.Type, "body": m.Body})
+			o, err := object(message{m.Type, m.Body})
 			if err != nil {
 				return err
 			}
@@ -98,48 +101,6 @@ func addChannels(s *cirandav1.Snapshot, channels []snapshot.ChannelPart) error {
 		s.Channels = append(s.Channels, c)
 	}
 	return nil
-}
-
-// object is a value as its JSON form shows it. What is no object there is one with the only field "value".
-func object(v any) (*structpb.Struct, error) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("node: a state cannot be shown: %w", err)
-	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	var plain any
-	if err := decoder.Decode(&plain); err != nil {
-		return nil, fmt.Errorf("node: a state cannot be shown: %w", err)
-	}
-	fields, ok := exact(plain).(map[string]any)
-	if !ok {
-		fields = map[string]any{"value": exact(plain)}
-	}
-	return structpb.NewStruct(fields)
-}
-
-// exact makes numbers of the kind that an object has, and texts of those that would lose digits.
-func exact(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if i, err := v.Int64(); err == nil && i >= -1<<53 && i <= 1<<53 {
-			return float64(i)
-		}
-		if f, err := v.Float64(); err == nil && (f != math.Trunc(f) || math.Abs(f) < 1<<53) {
-			return f
-		}
-		return v.String()
-	case map[string]any:
-		for name := range v {
-			v[name] = exact(v[name])
-		}
-	case []any:
-		for i := range v {
-			v[i] = exact(v[i])
-		}
-	}
-	return v
 }
 
 // isConsistent says what the nodes' counters say of a cut.

@@ -80,7 +80,8 @@ func (a agency) Take(ctx context.Context, r *cirandav1.TakeRequest) (*cirandav1.
 		if err != nil {
 			return nil, err
 		}
-		return m.take(ctx)
+		answer, err := m.take(ctx)
+		return answer, ofNode(err)
 	}
 	err := error(api.Failed("status says which nodes are up", "no node is up"))
 	for _, m := range a.group.Dir.Members() {
@@ -92,7 +93,15 @@ func (a agency) Take(ctx context.Context, r *cirandav1.TakeRequest) (*cirandav1.
 			return answer, err
 		}
 	}
-	return nil, err
+	return nil, ofNode(err)
+}
+
+// ofNode says that a node is gone, and not who was asked to pass the request on: that is there.
+func ofNode(err error) error {
+	if !isGone(err) {
+		return err
+	}
+	return &api.Error{Code: codes.Aborted, Text: api.AsError(err).Text, Hint: "ask again, or another node"}
 }
 
 func isGone(err error) bool {

@@ -56,6 +56,9 @@ type Live interface {
 	// Cast asks a node to multicast messages in its group, and says whether it delivered them itself before ctx ended. It may
 	// be called as Transfer.
 	Cast(ctx context.Context, id protocol.ID, c multicast.Cast) (delivered bool)
+	// Snapshot asks a node for a snapshot, and returns when that is over or refused, or ctx ends: what comes of it is in the
+	// events. It may be called as Transfer.
+	Snapshot(ctx context.Context, id protocol.ID)
 	// Leave has a node leave its group, and Join come back, if it does not refuse. They may be called as Transfer.
 	Leave(ctx context.Context, id protocol.ID)
 	Join(ctx context.Context, id protocol.ID)
@@ -95,9 +98,6 @@ func (s *Scenario) Refuses(p Place) error {
 		if l, ok := step.Do.(Load); ok && l.Every < leastEvery {
 			return fmt.Errorf("%s:%d: %s cannot be had on %s: found one every %s; expected %s or more",
 				s.File, step.Line, l, p.Engine(), l.Every, leastEvery)
-		}
-		if _, ok := step.Do.(Snapshot); ok {
-			return fmt.Errorf("%s:%d: %s cannot be had on %s: snapshots are for the simulator; expected on: [sim]", s.File, step.Line, step.Do, p.Engine())
 		}
 		if err := fitsGroup(step.Do); err != nil {
 			return fmt.Errorf("%s:%d: %s cannot be had on %s: %w", s.File, step.Line, step.Do, p.Engine(), err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -94,6 +95,11 @@ func (m *mockup) Cast(_ context.Context, id protocol.ID, c multicast.Cast) bool 
 	}
 	m.hear("%d: %s%s %q", id, uniform, c.Order, c.Payloads)
 	return true
+}
+
+func (m *mockup) Snapshot(ctx context.Context, id protocol.ID) {
+	m.hear("%d: snapshot", id)
+	<-ctx.Done()
 }
 
 func (m *mockup) Leave(_ context.Context, id protocol.ID) { m.hear("%d: leave", id) }
@@ -307,10 +313,6 @@ expect: [request-once]`)
 	if err := fast.Refuses(mockPlace{mockup: &mockup{}}); err == nil || !strings.Contains(err.Error(), "expected 5ms or more") {
 		t.Errorf("too fast: got %v", err)
 	}
-	picture := mustParse(t, "cluster: {app: bank}\nsteps: [{at: 1s, snapshot: {node: 1}}]\nexpect: [request-once]")
-	if err := picture.Refuses(mockPlace{mockup: &mockup{}}); err == nil || !strings.Contains(err.Error(), "snapshots are for the simulator") {
-		t.Errorf("a snapshot: got %v", err)
-	}
 }
 
 // Clients of real processes cast to the group one by one or in a batch, and a node that is down is not asked.
@@ -348,6 +350,29 @@ expect: [group-one-view]`)
 			t.Errorf("%s: got %v, want %s", text, err, want)
 		}
 	}
+}
+
+// Snapshots are asked of the nodes that are up, without waiting for their ends.
+func TestLiveSnapshots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mockup{}
+		s := mustParse(t, `cluster: {nodes: 3, app: bank}
+steps:
+  - {at: 1s, snapshot: {node: all}}
+  - {at: 2s, crash: 2}
+  - {at: 3s, snapshot: {node: "1,2"}}
+calm: 4s
+duration: 5s
+expect: [snapshot-ends]`)
+		if _, err := s.RunLive(context.Background(), mockPlace{mockup: m}, LiveRuns{}); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(m.asked)
+		want := []string{"1.30s 1: snapshot", "1.30s 2: snapshot", "1.30s 3: snapshot", "3.30s 1: snapshot"}
+		if !slices.Equal(m.asked, want) {
+			t.Errorf("got %q, want %q", m.asked, want)
+		}
+	})
 }
 
 // What happens on a live engine is judged as in the simulator.

@@ -48,6 +48,9 @@ func (r *liveRun) do(ctx context.Context, a Action, line int) error {
 	case Load:
 		r.clients.client(a.Client, line).load(r.asking, a.Every, a.For)
 		return nil
+	case Snapshot:
+		r.ask(a.Nodes, c.Snapshot)
+		return nil
 	case HealAll:
 		return r.healAll(ctx, r.base())
 	}

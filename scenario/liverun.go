@@ -20,6 +20,7 @@ type liveRun struct {
 	cast     cast
 	began    time.Duration // on the cluster's clock
 	left     string        // the first step that was not done, and why
+	calmed   bool
 
 	clients *clients
 	asking  context.Context // of the clients: they ask until it ends
@@ -92,10 +93,7 @@ func (r *liveRun) experiment(ctx context.Context) error {
 		return err
 	}
 	if s.Calm > 0 || r.left == "" {
-		if _, err := r.until(ctx, s.Calm, nil); err != nil {
-			return err
-		}
-		if err := r.calm(ctx); err != nil {
+		if err := r.rest(ctx); err != nil {
 			return err
 		}
 	}
@@ -103,9 +101,26 @@ func (r *liveRun) experiment(ctx context.Context) error {
 	return err
 }
 
+// rest waits for the moment of calm, and calms the cluster, unless that was done.
+func (r *liveRun) rest(ctx context.Context) error {
+	if r.calmed {
+		return nil
+	}
+	if _, err := r.until(ctx, r.scenario.Calm, nil); err != nil {
+		return err
+	}
+	r.calmed = true
+	return r.calm(ctx)
+}
+
 // steps does the steps that come.
 func (r *liveRun) steps(ctx context.Context) error {
 	for i, step := range r.scenario.Steps {
+		if calm := r.scenario.Calm; calm > 0 && step.When.Kind == "" && step.At > calm { // what clients do then finds it calm
+			if err := r.rest(ctx); err != nil {
+				return err
+			}
+		}
 		came, err := r.await(ctx, step)
 		if err != nil {
 			return err

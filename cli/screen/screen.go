@@ -39,7 +39,7 @@ func Run(ctx context.Context, c *api.Client) error {
 
 // follow sends the program what happens, and asks it to end when nothing can happen any more.
 func follow(ctx context.Context, c *api.Client, send func(tea.Msg)) {
-	stream, err := c.Events.Watch(ctx, &cirandav1.WatchRequest{Cursor: api.FromStart, Without: []string{"bank.", "link.", "mc.", "reply", "snap.chan"}})
+	stream, err := c.Events.Watch(ctx, &cirandav1.WatchRequest{Cursor: api.FromStart, Without: []string{"bank.", "link.", "mc.", "reply"}})
 	for err == nil {
 		var answer *cirandav1.WatchResponse
 		if answer, err = stream.Recv(); err == nil {

@@ -104,14 +104,14 @@ type (
 		// Sent is how many packets of the application had gone to each node, in this life.
 		Sent []Count `json:"sent,omitempty"`
 	}
-	// Closed says that a marker ended the recording of a channel, and what was on its way there. Without Options.Trace it is
-	// not told if nothing was.
+	// Closed says that a marker ended the recording of a channel, and what was on its way there. It is told with
+	// Options.Trace only.
 	Closed struct {
 		ID          ID                   `json:"id"`
 		From        protocol.ID          `json:"from"`
-		Incarnation protocol.Incarnation `json:"inc"`                // that sent the marker
-		Count       int                  `json:"count"`              // of the messages
-		Messages    []Message            `json:"messages,omitempty"` // with Options.Trace only
+		Incarnation protocol.Incarnation `json:"inc"`   // that sent the marker
+		Count       int                  `json:"count"` // of the messages
+		Messages    []Message            `json:"messages,omitempty"`
 	}
 	// Done says that a snapshot of this node is over. States and messages that take more than 4 KiB in all are left out,
 	// unless Options.Trace is set.

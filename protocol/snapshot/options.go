@@ -17,7 +17,7 @@ type Options struct {
 	Most int
 	// Spacing is how long a node waits from the begin of one snapshot that it was asked for to that of the next, up to half
 	// of Within: each takes some of the nodes' time, and those who ask again and again must not take it from the
-	// application. Zero means 25ms, or half of Within if that is less; below zero there is none.
+	// application. Zero means 50ms, or half of Within if that is less; below zero there is none.
 	Spacing time.Duration
 	// Bytes is how much a node's part of one snapshot may take, its state and what was on its way to it, as the links
 	// estimate it: 1 KiB to 1 GiB. A part that takes more is missing, and so are parts that together take more than four
@@ -51,7 +51,7 @@ func (p Options) WithDefaults() Options {
 		p.Most = 4
 	}
 	if p.Spacing == 0 {
-		p.Spacing = min(25*time.Millisecond, p.Within/2)
+		p.Spacing = min(50*time.Millisecond, p.Within/2)
 	}
 	if p.Bytes == 0 {
 		p.Bytes = 64 << 20

@@ -217,12 +217,8 @@ func (p *part) add(packet protocol.Packet, opts *Options) bool {
 // close ends the recording of a channel. The part stays where it is.
 func (l *Layer) close(p *part, c *channel, o *protocol.Out) {
 	c.open, c.life = false, o.SenderIncarnation()
-	told := Closed{ID: p.id, From: c.from, Incarnation: c.life, Count: len(c.packets)}
 	if l.opts.Trace {
-		told.Messages = l.messages(c.packets)
-	}
-	if l.opts.Trace || told.Count > 0 {
-		o.Indicate(told)
+		o.Indicate(Closed{p.id, c.from, c.life, len(c.packets), l.messages(c.packets)})
 	}
 }
 

@@ -193,7 +193,7 @@ func TestLargeStateFails(t *testing.T) {
 // While a large state travels, what the application sends is hardly later than without.
 func TestLargeStateHoldsUpNobody(t *testing.T) {
 	var longest int
-	h := play(t, trial{bulk: slices.Repeat([]int{700_000}, 8)}, takeAt(time.Second, 1), at(time.Second+50*ms, func(s *sim.Sim) {
+	h := play(t, trial{bulk: slices.Repeat([]int{700_000}, 4)}, takeAt(time.Second, 1), at(time.Second+50*ms, func(s *sim.Sim) {
 		for _, id := range s.World().Group() {
 			a, _ := s.World().Ask(id, link.Query{})
 			for _, p := range a.(link.Status).Peers {
@@ -231,7 +231,7 @@ func TestSpacing(t *testing.T) {
 		}
 		s.Request(2, "snapshot")
 	}), takeAt(2*time.Second, 1))
-	want := []time.Duration{time.Second, time.Second, 1025 * ms, 1050 * ms, 2 * time.Second}
+	want := []time.Duration{time.Second, time.Second, 1050 * ms, 1100 * ms, 2 * time.Second}
 	if len(h.taken) != 5 || !slices.Equal(begun, want) {
 		t.Errorf("got %d snapshots, begun at %v; want them at %v", len(h.taken), begun, want)
 	}
