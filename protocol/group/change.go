@@ -202,6 +202,9 @@ func (l *Layer) draft() Content {
 	for _, m := range l.view.Members {
 		if p := l.promiseOf(m); p != nil && l.can(m) {
 			c.View.Members = append(c.View.Members, m)
+			if p.Ready {
+				c.View.Ready = append(c.View.Ready, m.Node)
+			}
 		}
 	}
 	c.View.Members = append(c.View.Members, l.newcomers(c.View)...)

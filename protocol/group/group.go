@@ -18,6 +18,9 @@
 // ([Gather], [Gathered]) and accept. When a majority has accepted the change is decided, and everybody is told ([Installed]). A later proposer
 // who finds an accepted change proposes that, so two proposers at once do no harm.
 //
+// A member may say that it has the state of the group's application ([Ready]). A view lists those that had said so when they
+// stopped for it, so all agree on who can hand the state to the others; package transfer does that.
+//
 // What it promises, with any loss and delay: views are the same everywhere; a member installs them without gaps; two
 // members that install two views in a row can have delivered the same in the first (the layer above sees to it). With a
 // majority of the last view up and in touch, a change ends some round trips after the last suspicion. It does not promise
@@ -69,6 +72,8 @@ type Layer struct {
 	misfits []Member // who hold everybody up
 	due     bool     // joiners have been waited for
 
+	ready bool // it has the state of the group's application
+
 	leaving bool
 	leaves  int      // how often it was asked for
 	returns bool     // it comes back after that
@@ -119,7 +124,7 @@ func New(opts Options) *Layer { return &Layer{opts: opts.WithDefaults()} }
 // Traits say what the layer is.
 func (l *Layer) Traits() protocol.Traits {
 	return protocol.Traits{Channel: "group", Needs: protocol.FailureDetection, Gives: protocol.Views, Messages: messages,
-		Timers: timers, Requests: []any{Held{}, Gathered{}, Exclude{}, Leave{}, Join{}}}
+		Timers: timers, Requests: []any{Held{}, Gathered{}, Ready{}, Exclude{}, Leave{}, Join{}}}
 }
 
 // Start begins a first life: the configured nodes are view 0.
@@ -282,6 +287,8 @@ func (l *Layer) Request(r any, o *protocol.Out) (taken bool) {
 		l.holds(r, o)
 	case Gathered:
 		l.gathered(r, o)
+	case Ready:
+		l.ready = l.phase != out
 	case Exclude:
 		l.complain(r.Member, o)
 	case Leave:

@@ -155,7 +155,7 @@ func (l *Layer) exclude(why Why, o *protocol.Out) {
 	if l.leaving {
 		why = Left
 	}
-	l.phase, l.leaving = out, false
+	l.phase, l.leaving, l.ready = out, false, false
 	l.answer, l.try = answering{nudging: l.answer.nudging}, attempt{floor: l.try.floor}
 	l.joiners, l.leavers, l.misfits, l.due = nil, nil, nil, false
 	for _, k := range []uint32{beaconTimer, lackTimer, leaveTimer, gatherTimer, attemptTimer} {

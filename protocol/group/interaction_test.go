@@ -37,6 +37,7 @@ var kit = protocoltest.Kit{
 	Calls: map[string]func([]string) (any, error){
 		"leave": func([]string) (any, error) { return group.Leave{}, nil },
 		"join":  func([]string) (any, error) { return group.Join{}, nil },
+		"ready": func([]string) (any, error) { return group.Ready{}, nil },
 	},
 	Events: map[string]func([]string) (protocol.Event, error){
 		"suspect": func(args []string) (protocol.Event, error) {

@@ -25,6 +25,9 @@ func (m Member) before(n Member) bool {
 type View struct {
 	ID      uint64   `json:"id"`
 	Members []Member `json:"members"` // by rank: in the order of joining, and of one change by number
+	// Ready are the members that have the state of the group's application from before the view, by rank: all that had said
+	// so ([Ready]) when they stopped in the view before. If there are none the state begins anew, or there is no such state.
+	Ready []protocol.ID `json:"ready,omitempty"`
 }
 
 // Rank is the place of a node among the members, from 0; -1 if it is none.
@@ -49,13 +52,17 @@ func (v View) Coordinator() protocol.ID {
 // Majority is the least number of members of which any two sets of that size share one.
 func (v View) Majority() int { return len(v.Members)/2 + 1 }
 
-// String is like "7:1,3,4".
+// String is like "7:1,3,4", with " ready 1,3" behind it if some are.
 func (v View) String() string {
 	parts := make([]string, len(v.Members))
 	for i, m := range v.Members {
 		parts[i] = m.Node.String()
 	}
-	return fmt.Sprintf("%d:%s", v.ID, strings.Join(parts, ","))
+	text := fmt.Sprintf("%d:%s", v.ID, strings.Join(parts, ","))
+	for i, id := range v.Ready {
+		text += [...]string{" ready ", ","}[min(i, 1)] + id.String()
+	}
+	return text
 }
 
 // A Cut says for each member of a view, by rank, up to which number of its messages in that view something reaches.
@@ -107,6 +114,9 @@ type (
 		View   uint64
 		Ballot Ballot
 	}
+	// Ready is a request: this member has the state of the group's application, and the views that follow may say so. Of
+	// a membership that is over it says nothing.
+	Ready struct{}
 	// Exclude is a request: the next view should be without this member, since it holds everybody up. The layer treats it
 	// as a suspicion of that life of the node.
 	Exclude struct {

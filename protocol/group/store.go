@@ -2,6 +2,7 @@ package group
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"ciranda.dev/protocol"
 )
@@ -77,7 +78,11 @@ func appendView(b []byte, v View) []byte {
 	for _, m := range v.Members {
 		b = binary.AppendUvarint(b, uint64(m.Node))
 		b = binary.AppendUvarint(b, uint64(m.Incarnation))
-		b = binary.AppendUvarint(b, uint64(m.Life))
+		ready := uint64(0)
+		if slices.Contains(v.Ready, m.Node) {
+			ready = 1
+		}
+		b = binary.AppendUvarint(b, uint64(m.Life)<<1|ready)
 	}
 	return b
 }
@@ -113,7 +118,13 @@ func (r *reader) ballot() Ballot { return Ballot{uint32(r.number()), protocol.ID
 func (r *reader) view() View {
 	v := View{ID: r.number()}
 	for range r.count() {
-		v.Members = append(v.Members, Member{protocol.ID(r.number()), protocol.Incarnation(r.number()), uint32(r.number())})
+		m := Member{Node: protocol.ID(r.number()), Incarnation: protocol.Incarnation(r.number())}
+		life := r.number()
+		m.Life = uint32(life >> 1)
+		v.Members = append(v.Members, m)
+		if life&1 != 0 {
+			v.Ready = append(v.Ready, m.Node)
+		}
 	}
 	return v
 }

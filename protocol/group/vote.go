@@ -77,7 +77,7 @@ func (l *Layer) vow(held Cut, o *protocol.Out) {
 	p := Promise{View: l.view.ID, Ballot: l.promised, Votes: l.votes, Held: held, Last: l.accepted.Ballot, Accepted: l.accepted.Content}
 	switch {
 	case l.phase != out:
-		p.Life = l.life
+		p.Life, p.Ready = l.life, l.ready
 	case !l.away:
 		p.Wants = l.life
 	}

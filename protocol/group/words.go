@@ -43,6 +43,7 @@ type (
 		Wants    uint32 // of the member that it wants to be; 0 if it is one, or has left
 		Votes    bool
 		Held     Cut     // if it is a member
+		Ready    bool    // it is one and has the state of the group's application
 		Last     Ballot  // of what it accepted last; zero if nothing
 		Accepted Content // with that ballot
 	}
