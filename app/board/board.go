@@ -14,6 +14,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/multicast"
@@ -29,6 +30,22 @@ type Notice struct {
 	Text   string      `json:"text"`
 }
 
+// A Hash is of all notices that there were, in order.
+type Hash uint64
+
+// String is the hash in hexadecimal.
+func (h Hash) String() string { return fmt.Sprintf("%016x", uint64(h)) }
+
+// MarshalText gives the hash in hexadecimal: as a number in JSON it would lose digits.
+func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText takes the hash in hexadecimal.
+func (h *Hash) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 16, 64)
+	*h = Hash(n)
+	return err
+}
+
 // What clients say.
 type (
 	// Post is a call: put a notice on the board. It is answered as [multicast.Cast] is.
@@ -41,7 +58,7 @@ type (
 	Contents struct {
 		Since   uint64   // the view in which the board began
 		Count   uint64   // of all notices since then
-		Hash    uint64   // of them, in order
+		Hash    Hash     // of them
 		Notices []Notice // the last ones
 	}
 )
@@ -49,7 +66,7 @@ type (
 // Added is the note that notices were put on the board.
 type Added struct {
 	Count uint64 `json:"count"` // with them
-	Hash  uint64 `json:"hash"`
+	Hash  Hash   `json:"hash"`
 	New   int    `json:"new"`
 }
 
@@ -60,7 +77,7 @@ func (Added) Kind() string { return "board.add" }
 type Given struct {
 	Since uint64 `json:"since"`
 	Count uint64 `json:"count"`
-	Hash  uint64 `json:"hash"`
+	Hash  Hash   `json:"hash"`
 }
 
 // Kind is the event's name in traces.
@@ -97,7 +114,7 @@ type Board struct {
 	keep    int `layer:"const"`
 	since   uint64
 	count   uint64
-	hash    uint64
+	hash    Hash
 	notices []Notice
 }
 
@@ -169,12 +186,12 @@ func (b *Board) load(state []byte, o *protocol.Out) {
 }
 
 // seed begins a hash: the offset of FNV-1a with 64 bits.
-const seed = 14695981039346656037
+const seed Hash = 14695981039346656037
 
 // mix adds bytes to a hash, and where they end.
-func mix(h uint64, text []byte) uint64 {
+func mix(h Hash, text []byte) Hash {
 	for _, c := range text {
-		h = (h ^ uint64(c)) * 1099511628211
+		h = (h ^ Hash(c)) * 1099511628211
 	}
 	return (h ^ 0x100) * 1099511628211
 }
@@ -189,7 +206,7 @@ func (b *Board) Answer(question any) (any, bool) {
 
 // String says for people how many notices there were, and the last of them.
 func (b *Board) String() string {
-	text := fmt.Sprintf("%d notices, hash %016x", b.count, b.hash)
+	text := fmt.Sprintf("%d notices, hash %s", b.count, b.hash)
 	if n := len(b.notices); n > 0 {
 		text += fmt.Sprintf(", the last of node %d: %.40q", b.notices[n-1].Sender, b.notices[n-1].Text)
 	}

@@ -73,7 +73,7 @@ func TestNotices(t *testing.T) {
 
 // The hash tells apart what differs, in text, sender or order, and where one text ends.
 func TestHash(t *testing.T) {
-	seen := map[uint64]string{}
+	seen := map[Hash]string{}
 	for name, all := range map[string][]multicast.Delivery{
 		"a, b": {delivery(1, "a", "b")}, "b, a": {delivery(1, "b", "a")}, "ab": {delivery(1, "ab")}, "of 2": {delivery(2, "a", "b")},
 		"empty": {delivery(1, "")}, "none": {}, "a": {delivery(1, "a")},

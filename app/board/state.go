@@ -14,7 +14,7 @@ const version = 1
 // encode gives the board as bytes. Equal boards give equal bytes, so that a transfer can go on at another member.
 func (b *Board) encode() []byte {
 	s := []byte{version}
-	for _, n := range []uint64{b.since, b.count, b.hash, uint64(len(b.notices))} {
+	for _, n := range []uint64{b.since, b.count, uint64(b.hash), uint64(len(b.notices))} {
 		s = binary.AppendUvarint(s, n)
 	}
 	for _, n := range b.notices {
@@ -34,7 +34,7 @@ func decode(s []byte, keep int) (Board, error) {
 		return Board{}, fmt.Errorf("board: the state does not begin with version %d", version)
 	}
 	r := reader{s[1:], false}
-	b := Board{keep: keep, since: r.number(), count: r.number(), hash: r.number()}
+	b := Board{keep: keep, since: r.number(), count: r.number(), hash: Hash(r.number())}
 	n := r.number()
 	if n > uint64(keep) || n > b.count {
 		return Board{}, fmt.Errorf("board: found %d notices; expected at most %d, and no more than the %d there were", n, keep, b.count)

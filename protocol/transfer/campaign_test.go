@@ -79,19 +79,19 @@ type place struct{ since, count uint64 }
 // is resumed brings no chunk twice (ST-4).
 type judge struct {
 	wild    bool
-	history map[place]uint64
-	lives   map[protocol.ID]map[place]uint64 // of the present lives
+	history map[place]board.Hash
+	lives   map[protocol.ID]map[place]board.Hash // of the present lives
 	since   map[protocol.ID]uint64
-	kept    map[[2]uint64]uint64 // roots, by member and view
-	asked   map[[3]uint64]uint32 // the first chunk that a member was asked for, by joiner, member and view
+	kept    map[[2]uint64]transfer.Root // roots, by member and view
+	asked   map[[3]uint64]uint32        // the first chunk that a member was asked for, by joiner, member and view
 	wrong   string
 
 	loads, resumed, anew, gaveUp, posts int
 }
 
 func newJudge(wild bool) *judge {
-	return &judge{wild: wild, history: map[place]uint64{}, lives: map[protocol.ID]map[place]uint64{}, since: map[protocol.ID]uint64{},
-		kept: map[[2]uint64]uint64{}, asked: map[[3]uint64]uint32{}}
+	return &judge{wild: wild, history: map[place]board.Hash{}, lives: map[protocol.ID]map[place]board.Hash{}, since: map[protocol.ID]uint64{},
+		kept: map[[2]uint64]transfer.Root{}, asked: map[[3]uint64]uint32{}}
 }
 
 func (j *judge) fault(format string, args ...any) {
@@ -118,7 +118,7 @@ func (j *judge) Record(e *trace.Event) {
 	case transfer.Loaded:
 		j.loads++
 		if kept := j.kept[[2]uint64{uint64(d.From), d.View}]; kept != d.Root {
-			j.fault("node %d loads a state with root %x of view %d, and node %d kept %x", e.Node, d.Root, d.View, d.From, kept)
+			j.fault("node %d loads a state with root %s of view %d, and node %d kept %s", e.Node, d.Root, d.View, d.From, kept)
 		}
 	case transfer.Taking:
 		who := [3]uint64{uint64(e.Node), uint64(d.From), d.View}
@@ -145,29 +145,29 @@ func (j *judge) Record(e *trace.Event) {
 
 // begins notes that a node has another board from now on.
 func (j *judge) begins(node protocol.ID, since uint64) {
-	j.since[node], j.lives[node] = since, map[place]uint64{}
+	j.since[node], j.lives[node] = since, map[place]board.Hash{}
 }
 
 // stands notes the hash of a node's board. In a wild run what a node saw before it crashed may be lost.
-func (j *judge) stands(node protocol.ID, count, hash uint64) {
+func (j *judge) stands(node protocol.ID, count uint64, hash board.Hash) {
 	at := place{j.since[node], count}
 	if j.lives[node] == nil {
 		j.begins(node, 0)
 	}
 	j.lives[node][at] = hash
 	if was, known := j.history[at]; !j.wild && known && was != hash {
-		j.fault("node %d has the hash %x after %d notices since view %d, and another had %x", node, hash, count, at.since, was)
+		j.fault("node %d has the hash %s after %d notices since view %d, and another had %s", node, hash, count, at.since, was)
 	}
 	j.history[at] = hash
 }
 
 // end compares the boards that are left, and what the nodes say.
 func (j *judge) end(s *sim.Sim) {
-	all := map[place]uint64{}
+	all := map[place]board.Hash{}
 	for _, node := range s.World().Group() {
 		for at, hash := range j.lives[node] {
 			if was, known := all[at]; known && was != hash {
-				j.fault("in the end node %d had the hash %x after %d notices since view %d, and another %x", node, hash, at.count, at.since, was)
+				j.fault("in the end node %d had the hash %s after %d notices since view %d, and another %s", node, hash, at.count, at.since, was)
 			}
 			all[at] = hash
 		}
@@ -184,7 +184,7 @@ func (j *judge) end(s *sim.Sim) {
 		if i == 0 {
 			first = c
 		} else if c.Count != first.Count || c.Hash != first.Hash || c.Since != first.Since || !slices.Equal(c.Notices, first.Notices) {
-			j.fault("in the end node %d has %d notices since view %d with hash %x, and node 1 %d since %d with %x", node, c.Count, c.Since, c.Hash,
+			j.fault("in the end node %d has %d notices since view %d with hash %s, and node 1 %d since %d with %s", node, c.Count, c.Since, c.Hash,
 				first.Count, first.Since, first.Hash)
 		}
 	}

@@ -81,7 +81,7 @@ func (l *Layer) captured(r Captured, o *protocol.Out) (why string) {
 	}
 	h.cut(r.State)
 	offer := h.offer()
-	o.Note(Keeping{h.view, offer.Size, offer.Root, h.nodes()})
+	o.Note(Keeping{h.view, offer.Size, Root(offer.Root), h.nodes()})
 	for _, m := range h.takers {
 		o.Send(m.Node, offer)
 	}

@@ -2,7 +2,9 @@ package transfer
 
 import (
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
+	"strconv"
 
 	"ciranda.dev/protocol"
 )
@@ -54,13 +56,29 @@ type (
 	}
 )
 
+// A Root is over the size and the sums of all chunks of a state: those of equal states are equal, at all members.
+type Root uint64
+
+// String is the root in hexadecimal.
+func (r Root) String() string { return fmt.Sprintf("%016x", uint64(r)) }
+
+// MarshalText gives the root in hexadecimal: as a number in JSON it would lose digits.
+func (r Root) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText takes the root in hexadecimal.
+func (r *Root) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 16, 64)
+	*r = Root(n)
+	return err
+}
+
 // Notes for the trace.
 type (
 	// Keeping says that a member keeps its state for others.
 	Keeping struct {
 		View uint64        `json:"view"`
 		Size uint64        `json:"size"`
-		Root uint64        `json:"root"`
+		Root Root          `json:"root"`
 		For  []protocol.ID `json:"for"`
 	}
 	// Released says that it keeps it no more.
@@ -73,7 +91,7 @@ type (
 		View uint64      `json:"view"`
 		From protocol.ID `json:"from"`
 		Size uint64      `json:"size"`
-		Root uint64      `json:"root"`
+		Root Root        `json:"root"`
 		Held int         `json:"held"`
 	}
 	// Dropped says that a message of the layer was refused.

@@ -158,7 +158,7 @@ func (l *Layer) complete(o *protocol.Out) {
 func (l *Layer) load(o *protocol.Out) {
 	t := l.taking
 	later, before := l.later(t.view)
-	o.Note(Loaded{t.view, t.from, t.size, t.root, len(later)})
+	o.Note(Loaded{t.view, t.from, t.size, Root(t.root), len(later)})
 	o.Tell(Load{t.view, t.data})
 	for _, h := range before {
 		l.pass(&h, o)
