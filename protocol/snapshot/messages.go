@@ -20,7 +20,7 @@ type (
 	// Take is a client's call for a snapshot. The reply is Taken, or protocol.Refused if too many are under way. One that
 	// comes soon after another waits: see Options.Spacing.
 	Take struct{}
-	// State is the application's request by which it answers a Cut, within the handler of that. A state that is too large
+	// State is the application's request by which it answers a Cut, within the handler of that or later. A state that is too large
 	// for one message of 768 KiB, as the links estimate it, is handed over in several: of all but the last one More is set,
 	// and the application sends nothing in between.
 	State struct {

@@ -8,8 +8,9 @@
 // marker comes that way: that was sent before the other's state was taken, and arrives after one's own. Then it reports to
 // the node that was asked. Each node may take several snapshots at once; each has an [ID].
 //
-// The application takes part by one handler: to a [Cut] it answers, within that handler, with a request for [State]
-// ([protocol.Out.Packet] makes the packet of it). Since events keep their order between two layers, the state has in it all
+// The application takes part by one handler: to a [Cut] it answers with a request for [State] ([protocol.Out.Packet] makes
+// the packet of it), within that handler, or later if it sees to it that nothing which it gets after the Cut is in the state
+// or comes before it in what it sends, as package hosted does. Since events keep their order between two layers, the state has in it all
 // that was delivered before the Cut, and nothing of what comes after; and all that the application sent before it is on
 // its way ahead of the markers. The state is a message of the application's channel and is never changed once it is
 // handed over. One application is wrapped, the layer above that needs FIFO order; were there two, each would be cut at
