@@ -22,7 +22,7 @@ type Feed[T any] struct {
 
 // Many says whether events of a kind come in such numbers that they must not push out the others.
 func Many(kind string) bool {
-	for _, family := range []string{"bank.", "link.", "mc.", "snap."} { // snapshots may be taken back to back
+	for _, family := range []string{"bank.", "board.", "link.", "mc.", "snap."} { // snapshots may be taken back to back
 		if strings.HasPrefix(kind, family) {
 			return true
 		}

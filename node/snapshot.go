@@ -29,8 +29,8 @@ func (p photographer) Take(ctx context.Context, r *cirandav1.TakeRequest) (*cira
 			return p.whole.Snapshots().Take(ctx, &cirandav1.TakeRequest{Node: id.String()})
 		}
 	}
-	if p.cfg.Spec.App == "" {
-		return nil, api.Failed("up --app bank starts nodes that have one", "the nodes run no application, so there is nothing to take a snapshot of")
+	if !p.cfg.Spec.Pictures() {
+		return nil, api.Failed("up --app bank starts nodes that have one", "the nodes run no application of which a snapshot can be taken")
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.patience())
 	defer cancel()

@@ -77,7 +77,7 @@ func (s *Scenario) Setup(e Engine, level trace.Level) check.Setup {
 		b := spec.Bank()
 		setup.Bank = &check.Bank{Balance: b.Balance, Resend: b.Resend}
 	}
-	if spec.App != "" {
+	if spec.Pictures() {
 		setup.Snapshot = &check.Snapshot{Within: spec.Snapshot().Within}
 	}
 	added := s.Own.Apply(network.Link{}).Delay.Bound() // to what messages between processes take

@@ -7,6 +7,7 @@ import (
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/link"
 	"ciranda.dev/protocol/snapshot"
+	"ciranda.dev/protocol/transfer"
 )
 
 // account is the bank as a layer that asks for perfect links. It would do without; over them it need not wait for its
@@ -34,6 +35,18 @@ func (s Spec) link() link.Options {
 // round trips take longer.
 func (s Spec) Snapshot() snapshot.Options {
 	return snapshot.Options{Grace: max(500*ms, 2*s.patience()), Trace: s.Notes}.WithDefaults()
+}
+
+// Pictures says whether snapshots can be taken of the spec's application: its nodes talk to one another. The board's do not,
+// it is the same everywhere.
+func (s Spec) Pictures() bool { return s.App == "bank" || s.App == Hosted }
+
+// Transfers says whether members that join get the state of the spec's application.
+func (s Spec) Transfers() bool { return s.Orders != "" && (s.App == "board" || s.App == Hosted) }
+
+// Transfer are the rules of the spec's state transfers.
+func (s Spec) Transfer() transfer.Options {
+	return transfer.Options{Silence: max(time.Second, 4*s.patience())}.WithDefaults()
 }
 
 // patience exceeds a round trip.

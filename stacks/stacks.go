@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"ciranda.dev/app/bank"
+	"ciranda.dev/app/board"
+	"ciranda.dev/app/hosted"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector/heartbeat"
 	"ciranda.dev/protocol/detector/oracle"
@@ -22,6 +24,7 @@ import (
 	"ciranda.dev/protocol/election/bully"
 	"ciranda.dev/protocol/link"
 	"ciranda.dev/protocol/snapshot"
+	"ciranda.dev/protocol/transfer"
 )
 
 // A Spec names a stack. The zero Spec is heartbeat and bully with the profile Local.
@@ -29,7 +32,7 @@ type Spec struct {
 	Detector string  // heartbeat (the default), ring or oracle
 	Election string  // bully (the default) with +stable, +quorum or both, bully-classic, or none
 	Profile  Profile // zero means Local
-	App      string  // bank, or none: empty
+	App      string  // bank, board, Hosted or none: empty
 	Orders   string  // in which a group's members multicast: AllOrders, or names joined by +; empty: there is no group
 	Notes    bool    // the links note all that they carry, as the checks of links need it: it costs time
 
@@ -41,8 +44,11 @@ type Spec struct {
 var (
 	Detectors = []string{"heartbeat", "ring", "oracle"}
 	Elections = []string{"bully", "bully+stable", "bully+quorum", "bully+stable+quorum", "bully-classic", "none"}
-	Apps      = []string{"bank"}
+	Apps      = []string{"bank", "board"}
 )
+
+// Hosted is the application of nodes whose program is outside of the stack: see package hosted. Only Go code can be one.
+const Hosted = "hosted"
 
 // Requests are what a client may ask of a shipped stack, by name.
 var Requests = map[string]any{"elect": election.Campaign{}, "snapshot": snapshot.Take{}}
@@ -75,11 +81,13 @@ func (s Spec) Validate() error {
 	if !slices.Contains(Elections, s.Election) {
 		return fmt.Errorf("found the election %q; expected %s", s.Election, strings.Join(Elections, ", "))
 	}
-	if s.App != "" && !slices.Contains(Apps, s.App) {
+	if s.App != "" && s.App != Hosted && !slices.Contains(Apps, s.App) {
 		return fmt.Errorf("found the app %q; expected %s, or none", s.App, strings.Join(Apps, ", "))
 	}
-	if _, err := s.orders(); err != nil {
+	if orders, err := s.orders(); err != nil {
 		return err
+	} else if s.App == "board" && (s.Orders == "" || orders != nil && !slices.Contains(orders, board.Lane.Order)) {
+		return fmt.Errorf("found the app board with the orders %q; expected %s, or some with %s", s.Orders, AllOrders, board.Lane.Order)
 	}
 	p := s.Profile
 	if err := s.heartbeat().Validate(); err != nil {
@@ -102,13 +110,27 @@ func (s Spec) Build(self protocol.Self) (*protocol.Stack, error) {
 		layers = append(layers, bully.New(s.bully()))
 	}
 	layers = append(layers, s.groupLayers()...)
-	if s.App != "" {
+	layers = append(layers, s.appLayers()...)
+	return protocol.NewStack(self, layers...)
+}
+
+// appLayers are the application, and what brings it pictures and the state of others.
+func (s Spec) appLayers() (layers []protocol.Layer) {
+	if s.Transfers() {
+		layers = append(layers, transfer.New(s.Transfer()))
+	}
+	if s.Pictures() {
 		layers = append(layers, snapshot.New(s.Snapshot()))
 	}
-	if s.App == "bank" {
+	switch s.App {
+	case "bank":
 		layers = append(layers, &account{bank.New(s.Bank())})
+	case "board":
+		layers = append(layers, board.New(board.Options{}))
+	case Hosted:
+		layers = append(layers, hosted.New(hosted.Options{}))
 	}
-	return protocol.NewStack(self, layers...)
+	return layers
 }
 
 func (s Spec) detector() protocol.Layer {
