@@ -30,8 +30,8 @@ import (
 
 // Calls of the program.
 type (
-	// Send sends bytes to another node's program. It is answered by Sent once they are on their way; by protocol.Refused if
-	// they never will be.
+	// Send sends bytes to another node's program. It is answered by Sent once they are in the row; by protocol.Refused if
+	// they never will be. So a program that sends never waits for one that does not consume.
 	Send struct {
 		To   protocol.ID
 		Data []byte // never changed from here on
@@ -159,16 +159,10 @@ type Layer struct {
 // A peer is another node.
 type peer struct {
 	id      protocol.ID
-	out     int // bytes sent to its present life that it has not consumed
-	waiting []waiting
-	size    int // of those
-	owed    int // bytes consumed here of which it was not told
-}
-
-// A waiting message has no room yet.
-type waiting struct {
-	call uint64 // 0: nobody waits for an answer
-	data []byte
+	out     int      // bytes sent to its present life that it has not consumed
+	waiting [][]byte // for room
+	size    int      // of those
+	owed    int      // bytes consumed here of which it was not told
 }
 
 // New makes a node's layer. Options that [Options.Validate] refuses are not usable.
@@ -236,9 +230,10 @@ func (l *Layer) send(r Send, call uint64, o *protocol.Out) {
 		reply(call, protocol.Refused{Why: fmt.Sprintf("found %d bytes that wait to be sent to node %d; expected at most %d with these %d",
 			p.size, r.To, l.opts.Backlog, size)}, o)
 	default:
-		p.waiting = append(p.waiting, waiting{call, r.Data})
+		p.waiting = append(p.waiting, r.Data)
 		p.size += size
 		l.goOn(p, o)
+		reply(call, Sent{}, o)
 	}
 }
 
@@ -246,14 +241,12 @@ func (l *Layer) send(r Send, call uint64, o *protocol.Out) {
 func (l *Layer) goOn(p *peer, o *protocol.Out) {
 	n := 0
 	for ; n < len(p.waiting); n++ {
-		w := &p.waiting[n]
-		size := len(w.data) + slot
+		size := len(p.waiting[n]) + slot
 		if p.out+size > l.opts.Window {
 			break
 		}
-		o.Send(p.id, Data{w.data})
+		o.Send(p.id, Data{p.waiting[n]})
 		p.out, p.size = p.out+size, p.size-size
-		reply(w.call, Sent{}, o)
 	}
 	p.waiting = slices.Delete(p.waiting, 0, n)
 }
@@ -315,9 +308,9 @@ func (l *Layer) picture(r Picture, o *protocol.Out) {
 
 // pictureWaiting hands over what waits for a node, one message a piece; the last node's last one ends the state.
 func (l *Layer) pictureWaiting(p *peer, id snapshot.ID, o *protocol.Out) {
-	for i, w := range p.waiting {
+	for i, data := range p.waiting {
 		last := i == len(p.waiting)-1 && !slices.ContainsFunc(l.peers, func(q peer) bool { return q.id > p.id && len(q.waiting) > 0 })
-		o.Request(snapshot.State{ID: id, State: o.Packet(State{Waiting: []Waiting{{p.id, [][]byte{w.data}}}}), More: !last})
+		o.Request(snapshot.State{ID: id, State: o.Packet(State{Waiting: []Waiting{{p.id, [][]byte{data}}}}), More: !last})
 	}
 }
 
