@@ -1,4 +1,5 @@
-// Package ciranda lets a Go service be a member of a group that knows its leader.
+// Package ciranda lets a Go service be a member of a group: one that knows its leader, agrees on who is there, multicasts in
+// order, brings its state to those who join, and has its picture taken while it runs.
 //
 // [Join] makes the service a member: it listens for the others, watches them, and takes part in elections. [Member.Leader]
 // says who leads at the moment, [Member.Watch] tells of every change. The members are fixed: each is told all others at
@@ -9,6 +10,12 @@
 // long two may think that they lead. Orders of a leader should therefore carry its [Term], and whoever carries them
 // out should refuse those of a lower one than it has seen. Without a quorum each side of a partition has a leader.
 //
+// With a [Group] the member is also part of views and their messages. [Member.Events] gives both in one row, in which they
+// cannot overtake one another; [Member.Multicast] sends to all members, [Member.Send] to one. A program whose state
+// follows from the messages in total order is the same everywhere; one that joins or comes back loads the state of the
+// others, and then gets what was delivered since. [Member.Snapshot] takes a consistent picture of all programs. The group
+// goes on as long as a majority of its last view is up and in touch.
+//
 // What this package does not promise: that there is a leader at every moment, or that a pause of the process is
 // noticed by itself before it acts again.
 //
@@ -17,6 +24,7 @@
 package ciranda
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,11 +36,17 @@ import (
 	"sync"
 	"time"
 
+	"ciranda.dev/app/hosted"
 	"ciranda.dev/engine/live"
 	"ciranda.dev/engine/live/disk"
+	"ciranda.dev/node/member"
 	"ciranda.dev/pki"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/election"
+	"ciranda.dev/protocol/group"
+	"ciranda.dev/protocol/multicast"
+	"ciranda.dev/protocol/snapshot"
+	"ciranda.dev/protocol/transfer"
 	"ciranda.dev/stacks"
 	"ciranda.dev/transport"
 	"ciranda.dev/transport/tcp"
@@ -60,9 +74,14 @@ type Config struct {
 	Election string
 	Profile  string // of timeouts: Local, LAN or WAN; empty means LAN
 
+	Group *Group // views and messages; nil: there is a leader and nothing else. All members have one, or none
+
 	Listener net.Listener // where to listen instead of this member's address among the Peers; may be nil
 	Log      *slog.Logger // for operators; nil: nothing is logged
 }
+
+// buffer is how many bytes of messages may wait to be read.
+const buffer = 64 << 20
 
 // A Term is the number of a reign. Terms are ordered by counter, then by leader, and never go back at a member that
 // keeps its Dir.
@@ -82,6 +101,11 @@ type Member struct {
 	store *disk.Store // nil if there is no Dir
 	spec  stacks.Spec
 
+	group *Group // nil if there is none
+	casts *member.Group
+	row   row
+	eaten eaten // of the goroutine that reads
+
 	mu      sync.Mutex
 	now     Leadership
 	changed chan struct{} // closed at the next change
@@ -94,7 +118,11 @@ func Join(c Config) (*Member, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ciranda: %w", err)
 	}
-	m := &Member{id: protocol.ID(c.ID), spec: spec, changed: make(chan struct{})}
+	m := &Member{id: protocol.ID(c.ID), spec: spec, group: c.Group, changed: make(chan struct{})}
+	if m.group != nil {
+		m.casts = member.New(member.Options{})
+		m.row.wake, m.row.limit = make(chan struct{}, 1), cmp.Or(m.group.Buffer, buffer)
+	}
 	group := c.group()
 	if c.Dir != "" {
 		shape := fmt.Sprintf("%s, members %v", spec.Text(), group)
@@ -108,6 +136,9 @@ func Join(c Config) (*Member, error) {
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("ciranda: %w", err), m.closeStore(context.Background()))
+	}
+	if m.group != nil {
+		m.casts.Attach(m.node)
 	}
 	return m, nil
 }
@@ -127,6 +158,12 @@ func (c *Config) spec() (stacks.Spec, error) {
 			return spec, err
 		}
 		spec.Profile = p
+	}
+	if c.Group != nil {
+		if err := c.Group.validate(c.Dir); err != nil {
+			return spec, err
+		}
+		spec.App, spec.Orders = stacks.Hosted, cmp.Or(c.Group.names(), stacks.AllOrders)
 	}
 	switch {
 	case c.Cluster == "":
@@ -183,10 +220,19 @@ func (c *Config) transport() func(transport.Handler, func() transport.Hello) (tr
 
 // hear takes what leaves the top of the stack.
 func (m *Member) hear(e protocol.Event, _ uint64) {
-	elected, ok := e.(election.Elected)
-	if !ok {
-		return
+	switch e := e.(type) {
+	case election.Elected:
+		m.follow(e)
+	case multicast.Delivery, hosted.Received, group.Installed, group.Excluded, group.Blocked, transfer.Capture, transfer.Load,
+		transfer.Anew, snapshot.Cut:
+		if m.group != nil && m.row.add(e) {
+			go m.begin(context.Background(), group.Leave{}) // not in the node's own goroutine, which must not wait for itself
+		}
 	}
+}
+
+// follow notes who leads.
+func (m *Member) follow(elected election.Elected) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.now = Leadership{Leader: int(elected.Leader), Term: elected.Term, Mine: elected.Leader == m.id}
@@ -250,8 +296,10 @@ func (m *Member) Done() <-chan struct{} { return m.node.Done() }
 // Err is why the membership ended by itself; nil if it has not.
 func (m *Member) Err() error { return m.node.Err() }
 
-// Leave ends the membership in good order, as far as there is time until ctx ends: a leader resigns first.
+// Leave ends the membership in good order, as far as there is time until ctx ends: a leader resigns first, and the group
+// gets a view without this member at once. Events that are there already can still be read.
 func (m *Member) Leave(ctx context.Context) error {
+	m.leaveGroup(ctx)
 	return errors.Join(m.node.Close(ctx), m.closeStore(ctx))
 }
 
