@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/multicast"
 )
 
@@ -26,7 +27,8 @@ type MulticastResult struct {
 	P99          float64 `json:"p99_ms"`                         // the same
 	Raw          float64 `json:"raw_delivered_per_s_per_member"` // bare TCP, no TLS: a full mesh with writes of 64 KiB
 	Ratio        float64 `json:"ratio_to_raw"`                   // Delivered over Raw
-	RawRTT       float64 `json:"raw_rtt_us"`                     // p50 of a round trip of Size bytes over bare TCP, in the same turns
+	RawRTT       float64 `json:"raw_rtt_us"`                     // p50 of a bare round trip of Size bytes over TCP, from one processor to another, in the same turns
+	RawRTTFree   float64 `json:"raw_rtt_free_us"`                // the same where the system places the two processes as it likes
 	LatencyRatio float64 `json:"latency_ratio"`                  // P50 over RawRTT
 	FirstSecond  float64 `json:"first_second_share"`             // deliveries in the first second, over those in a later one
 	Samples      int     `json:"samples"`                        // that P50 and P99 rest on
@@ -100,7 +102,8 @@ type casting struct {
 	raw    []float64 // deliveries a second and member, one a turn
 	rawCPU []float64 // microseconds a delivery, one a turn
 	casts  []float64 // microseconds
-	trips  []float64 // microseconds
+	trips  []float64 // microseconds, from one processor to another
+	free   []float64 // microseconds, wherever the processes ran
 }
 
 // rawTurn lets the raw mesh run.
@@ -160,33 +163,47 @@ func (m *casting) agree(reports []report) error {
 func (m *casting) latency() error {
 	others := m.crew.others()
 	const rounds = 2
-	part := m.o.latencyFor() / time.Duration(2*rounds*len(others))
+	part := m.o.latencyFor() / time.Duration(3*rounds*len(others))
 	for range rounds {
 		for _, id := range others {
-			trips, err := m.crew.one(id, task{Do: "trips", For: part, Peer: m.crew.head})
-			if err != nil {
+			if err := m.turn(id, part); err != nil {
 				return err
 			}
-			casts, err := m.crew.one(id, task{Do: "casts", For: part})
-			if err != nil {
-				return err
-			}
-			m.trips = append(m.trips, trips.Took...)
-			m.casts = append(m.casts, casts.Took...)
 		}
 	}
 	return nil
+}
+
+// turn is the turn of one member.
+func (m *casting) turn(id protocol.ID, part time.Duration) error {
+	trips := task{Do: "trips", For: part, Peer: m.crew.head}
+	free := keepApart(m.crew.pid(id), m.crew.pid(m.crew.head))
+	apart, err := m.crew.one(id, trips)
+	free()
+	if err != nil {
+		return err
+	}
+	anywhere, err := m.crew.one(id, trips)
+	if err != nil {
+		return err
+	}
+	casts, err := m.crew.one(id, task{Do: "casts", For: part})
+	m.trips = append(m.trips, apart.Took...)
+	m.free = append(m.free, anywhere.Took...)
+	m.casts = append(m.casts, casts.Took...)
+	return err
 }
 
 func (m *casting) finish() MulticastResult {
 	r := m.result
 	slices.Sort(m.casts)
 	slices.Sort(m.trips)
+	slices.Sort(m.free)
 	r.Raw = (m.raw[0] + m.raw[1]) / 2
 	r.RawCPU = (m.rawCPU[0] + m.rawCPU[1]) / 2
 	r.Ratio = r.Delivered / r.Raw
 	r.P50, r.P99, r.Samples = percentile(m.casts, 0.5)/1e3, percentile(m.casts, 0.99)/1e3, len(m.casts)
-	r.RawRTT = percentile(m.trips, 0.5)
+	r.RawRTT, r.RawRTTFree = percentile(m.trips, 0.5), percentile(m.free, 0.5)
 	r.LatencyRatio = r.P50 * 1e3 / r.RawRTT
 	return r
 }

@@ -27,7 +27,7 @@ func TestMulticast(t *testing.T) {
 		if r.Order != o.Order.String() || r.Uniform != o.Uniform || r.TLS == o.Insecure || r.Members != o.Members || r.Size != o.Size {
 			t.Errorf("%+v is not what was asked for: %+v", r, o)
 		}
-		if r.Delivered <= 0 || r.Raw <= 0 || r.Ratio != r.Delivered/r.Raw || r.P50 <= 0 || r.P99 < r.P50 || r.RawRTT <= 0 ||
+		if r.Delivered <= 0 || r.Raw <= 0 || r.Ratio != r.Delivered/r.Raw || r.P50 <= 0 || r.P99 < r.P50 || r.RawRTT <= 0 || r.RawRTTFree <= 0 ||
 			r.LatencyRatio != r.P50*1e3/r.RawRTT || r.FirstSecond < 0 || r.Samples == 0 || r.CPU <= 0 || r.RawCPU <= 0 || steps != 5 {
 			t.Errorf("%+v, after %d steps", r, steps)
 		}

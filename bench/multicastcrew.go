@@ -136,6 +136,9 @@ func (c *crew) start(ctx context.Context, config memberConfig) error {
 	return m.tell(config)
 }
 
+// pid is the process of a member.
+func (c *crew) pid(id protocol.ID) int { return c.members[id-1].process.Process.Pid }
+
 func (m *member) tell(what any) error { return json.NewEncoder(m.tasks).Encode(what) }
 
 func (m *member) answer(to any) error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -13,9 +14,11 @@ import (
 )
 
 // An RPCResult compares ways of calling a server over the loopback interface. Server and callers are two processes.
-// The first result is the floor: a bare round trip over TCP.
+// The first result is the floor: a bare round trip over TCP. While there is one caller, the two processes keep to a
+// processor each.
 type RPCResult struct {
 	RawP50  float64      `json:"raw_p50_us"`
+	RawFree float64      `json:"raw_free_p50_us"` // of raw, where the system places the two processes as it likes
 	Results []CallResult `json:"results"`
 	TLS     bool         `json:"tls"`
 	Size    int          `json:"size"` // of the payload, in bytes, in each direction
@@ -88,6 +91,7 @@ type calls struct {
 	server *rpcServer
 	part   time.Duration // of a round, for one way
 	of     []*callsOf
+	free   []float64 // microseconds of bare round trips where the system placed the processes
 }
 
 // callsOf is what was measured of one way.
@@ -112,13 +116,25 @@ func (m *calls) dial(ctx context.Context, a api.Access) error {
 }
 
 func (m *calls) round(ctx context.Context) error {
-	for _, w := range m.of {
-		if err := w.alone(ctx, m.part); err != nil {
-			return w.explain(ctx, err)
-		}
+	if err := m.apart(ctx); err != nil {
+		return err
+	}
+	if err := m.of[0].alone(ctx, m.part, &m.free); err != nil {
+		return m.of[0].explain(ctx, err)
 	}
 	for _, w := range m.of {
 		if err := w.together(ctx, m.part, m.server); err != nil {
+			return w.explain(ctx, err)
+		}
+	}
+	return nil
+}
+
+// apart measures one caller of each way, with the two processes on a processor each.
+func (m *calls) apart(ctx context.Context) error {
+	defer keepApart(os.Getpid(), m.server.process.Process.Pid)()
+	for _, w := range m.of {
+		if err := w.alone(ctx, m.part, &w.took); err != nil {
 			return w.explain(ctx, err)
 		}
 	}
@@ -144,7 +160,7 @@ func call(ctx context.Context, c caller) error {
 }
 
 // alone makes one call after the other, and takes the time of each.
-func (w *callsOf) alone(ctx context.Context, length time.Duration) error {
+func (w *callsOf) alone(ctx context.Context, length time.Duration, took *[]float64) error {
 	for range rpcWarmUp {
 		if err := call(ctx, w.callers[0]); err != nil {
 			return err
@@ -156,7 +172,7 @@ func (w *callsOf) alone(ctx context.Context, length time.Duration) error {
 			return err
 		}
 		after := time.Now()
-		w.took = append(w.took, float64(after.Sub(now))/1e3)
+		*took = append(*took, float64(after.Sub(now))/1e3)
 		now = after
 	}
 	return nil
@@ -209,7 +225,8 @@ func (w *callsOf) each(do func(caller) (int, error), sum *int) error {
 }
 
 func (m *calls) result(o RPCOptions) RPCResult {
-	r := RPCResult{TLS: !o.Insecure, Size: len(payload), Rounds: o.Rounds}
+	slices.Sort(m.free)
+	r := RPCResult{TLS: !o.Insecure, Size: len(payload), Rounds: o.Rounds, RawFree: percentile(m.free, 0.5)}
 	for _, w := range m.of {
 		slices.Sort(w.took)
 		c := CallResult{Name: w.name, P50: percentile(w.took, 0.5), P99: percentile(w.took, 0.99), Calls: len(w.took),

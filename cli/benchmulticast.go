@@ -26,7 +26,8 @@ func newBenchMulticast() *cobra.Command {
 		Short: "How fast a group delivers what all its members send",
 		Long: "Multicast starts five processes on this machine, which form a group. All of them send at once, as fast as they can;\n" +
 			"then each in turn sends one message at a time, and waits until it is delivered. The same processes then carry bytes\n" +
-			"over bare TCP, a full mesh with writes of 64 KiB, and make bare round trips. Only ratios mean something on a busy\n" +
+			"over bare TCP, a full mesh with writes of 64 KiB, and make bare round trips, from one processor to another and\n" +
+			"where the system places them, which is often one processor for both. Only ratios mean something on a busy\n" +
 			"machine. What was delivered is compared: if members differ, or one is out of order, that is an error.",
 		Example: "  ciranda bench multicast\n  ciranda bench multicast --order fifo --insecure\n  ciranda bench multicast --uniform --size 100",
 		Args:    arguments(0, 0, "none"),
@@ -82,7 +83,8 @@ func writeMulticast(w io.Writer, r bench.MulticastResult) {
 	fmt.Fprintf(w, "  %9.0f a second and member over bare TCP, writes of 64 KiB\n", r.Raw)
 	fmt.Fprintf(w, "  %9.2f µs of the processors a delivery, %.2f µs over bare TCP\n", r.CPU, r.RawCPU)
 	fmt.Fprintf(w, "  %9.3f ms until a lone message is delivered at its sender (p99 %.3f ms), %.1f bare round trips\n", r.P50, r.P99, r.LatencyRatio)
-	fmt.Fprintf(w, "  %9.1f µs a round trip over bare TCP\n", r.RawRTT)
+	fmt.Fprintf(w, "  %9.1f µs a round trip over bare TCP, from one processor to another; %.1f µs as the system places the two\n",
+		r.RawRTT, r.RawRTTFree)
 }
 
 // newMulticastMember is a member that bench multicast starts.
