@@ -123,7 +123,7 @@ func (g *Group) gathered(ctx context.Context, m Member) error {
 	if _, gone := g.member(m.id()); gone != nil {
 		return nil
 	}
-	return relay(m, err)
+	return relay(ctx, m, err)
 }
 
 // end is the cursor behind the last event that a node has recorded.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -177,7 +178,7 @@ func (g *Group) Elect(ctx context.Context, r *cirandav1.ElectRequest) (*cirandav
 	defer cancel()
 	answer, err := m.Client.Node.BeginElection(ctx, &cirandav1.BeginElectionRequest{})
 	if err != nil {
-		return nil, relay(m, err)
+		return nil, relay(ctx, m, err)
 	}
 	return &cirandav1.ElectResponse{Node: m.Known.Id, Counter: answer.GetCounter()}, nil
 }
@@ -197,9 +198,13 @@ func (g *Group) candidate(ctx context.Context, text string) (Member, error) {
 	return Member{}, api.Failed("", "no node is up")
 }
 
-// relay passes on what a node answered to a part of a request, with its number.
-func relay(m Member, err error) error {
+// relay passes on what a node answered to a part of a request, with its number. A call that is cancelled though nobody
+// cancelled the request is one whose connection was given up, since the node has ended or lives anew.
+func relay(ctx context.Context, m Member, err error) error {
 	if e := api.AsError(err); e != nil {
+		if e.Code == codes.Canceled && ctx.Err() == nil {
+			e.Code, e.Text = codes.Unavailable, "it ended before it had answered"
+		}
 		e.Text = fmt.Sprintf("node %d: %s", m.Known.Id, e.Text)
 		return e
 	}
@@ -285,7 +290,7 @@ func (g *Group) each(ctx context.Context, which func(protocol.ID) bool, do func(
 	for i, m := range members {
 		called.Go(func() {
 			if err := do(ctx, m); err != nil {
-				errs[i] = relay(m, err)
+				errs[i] = relay(ctx, m, err)
 			}
 		})
 	}

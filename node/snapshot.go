@@ -113,7 +113,7 @@ func isGone(err error) bool {
 func (m Member) take(ctx context.Context) (*cirandav1.TakeResponse, error) {
 	answer, err := m.Client.Snapshots.Take(ctx, &cirandav1.TakeRequest{})
 	if err != nil {
-		return nil, relay(m, err)
+		return nil, relay(ctx, m, err)
 	}
 	return answer, nil
 }

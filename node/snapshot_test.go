@@ -111,6 +111,32 @@ func TestSnapshotsOfABank(t *testing.T) {
 	waitFor(t, "one of the node that was away", func() bool { return conserved(1) })
 }
 
+// Known are nodes as a supervisor knows them.
+type known []Member
+
+func (k known) Members() []Member { return k }
+func (k known) Last() protocol.ID { return protocol.None }
+
+// A supervisor that has just given up its connection to a node asks the next one; if there is none it says so.
+func TestSnapshotOfLostNode(t *testing.T) {
+	configs := three(t)
+	members := make(known, 3)
+	for i, c := range configs {
+		c.Spec.App = "bank"
+		defer stop(t, start(t, c))
+		members[i] = Member{Known: &cirandav1.NodeStatus{Id: uint32(i + 1), State: cirandav1.NodeState_NODE_STATE_UP}, Client: dial(t, c.GRPC)}
+	}
+	members[0].Client.Close()
+	answer, err := (&Group{Dir: members}).Snapshots().Take(t.Context(), &cirandav1.TakeRequest{})
+	if err != nil || answer.GetSnapshot().GetInitiator() != 2 {
+		t.Errorf("got %v, %v", answer, err)
+	}
+	_, err = (&Group{Dir: members[:1]}).Snapshots().Take(t.Context(), &cirandav1.TakeRequest{})
+	if e := api.AsError(err); e == nil || e.Code != codes.Aborted || e.Text != "node 1: it ended before it had answered" {
+		t.Errorf("got %v", err)
+	}
+}
+
 // waitFor waits until something is true.
 func waitFor(t *testing.T, what string, is func() bool) {
 	t.Helper()
