@@ -47,7 +47,8 @@ func (s Spec) Group() group.Options {
 // Multicast are the rules of the spec's multicasts.
 func (s Spec) Multicast() multicast.Options {
 	orders, _ := s.orders() // Validate has seen them
-	return multicast.Options{Orders: orders, Patience: max(2*time.Second, 4*s.patience()), Credit: s.App == Hosted, Trace: s.Notes}.WithDefaults()
+	return multicast.Options{Orders: orders, Patience: max(2*time.Second, 4*s.patience()), Credit: s.App == Hosted,
+		Datagrams: s.Datagrams, Trace: s.Notes}.WithDefaults()
 }
 
 // groupLayers are a group and its messages.

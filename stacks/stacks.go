@@ -34,7 +34,9 @@ type Spec struct {
 	Profile  Profile // zero means Local
 	App      string  // bank, board, Hosted or none: empty
 	Orders   string  // in which a group's members multicast: AllOrders, or names joined by +; empty: there is no group
-	Notes    bool    // the links note all that they carry, as the checks of links need it: it costs time
+	// Datagrams has a group's members broadcast to each other what fits, where the network carries that.
+	Datagrams bool
+	Notes     bool // the links note all that they carry, as the checks of links need it: it costs time
 
 	// These override the profile's, if they are not zero.
 	Interval, Timeout, Verify time.Duration

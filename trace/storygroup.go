@@ -25,6 +25,12 @@ func ofGroup(e *Event) (sentence string, known bool) {
 			return fmt.Sprintf("the group goes on at node %d", e.Node), ok
 		}
 		return fmt.Sprintf("the group stands still at node %d: %s", e.Node, d.Why), ok
+	case multicast.Broadcasting{}.Kind():
+		d, ok := DataOf[multicast.Broadcasting](e)
+		if !d.Is {
+			return fmt.Sprintf("node %d sends the group's messages over links: %s", e.Node, d.Why), ok
+		}
+		return fmt.Sprintf("node %d broadcasts the group's messages", e.Node), ok
 	case group.Flush{}.Kind():
 		_, ok := DataOf[group.Flush](e)
 		return "", ok

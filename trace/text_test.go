@@ -81,6 +81,7 @@ func every() []trace.Event {
 		note(multicast.Delivered{View: 2, Sender: 2, Lane: multicast.Lane{Order: multicast.FIFO}, First: 7, Count: 1}),
 		note(multicast.Ordered{View: 2, Lane: multicast.Lane{Order: multicast.Total}, Place: 4, Sender: 2, First: 7, Count: 3}),
 		note(multicast.Holds{View: 2, Upto: []uint64{3, 4}}), note(multicast.Dropped{From: 2, Reason: "view"}),
+		told(1, multicast.Broadcasting{Is: true}), told(1, multicast.Broadcasting{Why: "node 3 hears none"}),
 		note(detector.Hint{Node: 5, Incarnation: 1}), note(protocol.LinkDown{Node: 5, Incarnation: 1}),
 		note(protocol.Disk{Stalled: true}), note(protocol.Disk{}), note(protocol.Stopping{}),
 		{Kind: trace.Pause, Node: 2, Inc: 1}, {Kind: trace.Resume, Node: 2, Inc: 1},

@@ -29,7 +29,7 @@ func (l *Layer) cast(c Cast, call uint64, asked bool, o *protocol.Out) {
 	}
 	l.waiting.push(cast{lane: Lane{c.Order, c.Uniform}.index(), call: call, asked: asked, payloads: c.Payloads, size: size})
 	l.bytes += size
-	for l.bytes >= l.opts.Batch && l.may() {
+	for l.bytes >= l.batch() && l.may() {
 		l.transmit(o)
 	}
 }
@@ -79,7 +79,7 @@ func (l *Layer) may() bool {
 		return false
 	}
 	unstable := l.streams[l.rank].size
-	return unstable == 0 || unstable+min(l.bytes, l.opts.Batch) <= l.opts.Window
+	return unstable == 0 || unstable+min(l.bytes, l.batch()) <= l.window()
 }
 
 // transmit sends a batch: messages that wait, if any do, and places that are to be given.
@@ -130,22 +130,23 @@ func (l *Layer) fill(b *Batch, o *protocol.Out) {
 // choose takes as much of what waits as a batch has room for. A message that is larger travels in parts, each in a batch of
 // its own.
 func (l *Layer) choose(all []chosen, o *protocol.Out) []chosen {
-	room := l.opts.Batch
+	size := l.batch()
+	room := size
 	for l.waiting.len() > 0 {
 		c := l.waiting.first()
-		n, size := c.within(room)
+		n, bytes := c.within(room)
 		switch whole := n == len(c.payloads); {
-		case n == 0 && len(all) > 0, !whole && len(all) > 0 && c.size <= l.opts.Batch:
+		case n == 0 && len(all) > 0, !whole && len(all) > 0 && c.size <= size:
 			return all
 		case n == 0:
-			return append(all, l.cutOff(c))
+			return append(all, l.cutOff(c, size))
 		default:
 			all = append(all, chosen{lane: c.lane, payloads: c.payloads[:n:n]})
-			l.advanceCast(c, n, size)
+			l.advanceCast(c, n, bytes)
 			if !whole {
 				return all
 			}
-			room -= size
+			room -= bytes
 		}
 	}
 	return all
@@ -166,10 +167,10 @@ func (c *cast) within(room int) (n, size int) {
 	return n, size
 }
 
-// cutOff takes the next part of a large message.
-func (l *Layer) cutOff(c *cast) chosen {
+// cutOff takes the next part of a large message, for a batch of so many bytes.
+func (l *Layer) cutOff(c *cast, size int) chosen {
 	rest := c.payloads[0][c.part:]
-	if most := l.opts.Batch - slot; len(rest) > most {
+	if most := size - slot; len(rest) > most {
 		c.part += most
 		return chosen{c.lane, [][]byte{rest[:most:most]}, true}
 	}

@@ -134,6 +134,7 @@ func (l *Layer) begin(v group.View, o *protocol.Out) {
 		c.first, c.part = 0, 0
 	}
 	l.told, l.unplaced, l.clock, l.untold = make([]uint64, n), nil, 0, 0
+	l.air.sent, l.air.lacked, l.air.patient = 0, nil, 0
 	l.due = true // so that the others can forget the view before
 }
 
@@ -181,5 +182,5 @@ func (l *Layer) exclude(e group.Excluded, o *protocol.Out) {
 		}
 	}
 	*l = Layer{opts: l.opts, self: l.self, soon: l.soon, behind: l.behind, telling: l.telling, repairing: l.repairing,
-		wait: l.wait, impatient: l.impatient, left: e.Why == group.Left, former: max(e.View, l.former)}
+		wait: l.wait, impatient: l.impatient, air: l.air, left: e.Why == group.Left, former: max(e.View, l.former)}
 }

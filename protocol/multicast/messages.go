@@ -155,9 +155,19 @@ type (
 	// Dropped says that a message of the layer was refused.
 	Dropped struct {
 		From   protocol.ID `json:"from"`
-		Reason string      `json:"reason"` // view, lane, ceiling, room, damaged
+		Reason string      `json:"reason"` // view, lane, ceiling, room, damaged, stranger
 	}
 )
+
+// Broadcasting is an indication, with Options.Datagrams: from here on this node broadcasts its messages, as far as they fit,
+// or it sends them over links, and why. It is told when it changes.
+type Broadcasting struct {
+	Is  bool   `json:"is"`
+	Why string `json:"why,omitempty"` // it does not
+}
+
+// Kind is the event's name in traces.
+func (Broadcasting) Kind() string { return "mc.broadcasting" }
 
 // Kind is the event's name in traces.
 func (Began) Kind() string { return "mc.bcast" }
@@ -193,4 +203,16 @@ type Status struct {
 	Early    int    // messages held that may not be delivered yet
 	Full     bool   // own messages wait for the slowest member
 	Slowest  protocol.ID
+	// Broadcasts are how it stands with them; nil without Options.Datagrams.
+	Broadcasts *Broadcasts
+}
+
+// Broadcasts say what became of a node's, in this life.
+type Broadcasts struct {
+	Is      bool   // messages are broadcast now
+	Why     string // they are not
+	Sent    uint64 // messages of the layer
+	Heard   uint64 // of others, and taken
+	Pleas   uint64 // for what was missing here
+	Repairs uint64 // batches sent again, of whichever member
 }

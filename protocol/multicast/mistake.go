@@ -45,5 +45,10 @@ const (
 	TakesOldViews  // messages of a former view are taken for those of the present one
 	OwnRestFirst   // at the end of a view the rest of a total order begins with a node's own messages
 
-	lastMistake = OwnRestFirst
+	HearsItself  // broadcasts: what comes back is taken
+	TakesForeign // broadcasts: a node that is no member is taken for one
+	NeverPolls   // broadcasts: nobody asks when nothing moves
+	Nags         // broadcasts: what is missing is asked for at once, by all, again and again
+
+	lastMistake = Nags
 )

@@ -83,6 +83,8 @@ type Layer struct {
 	wait      time.Duration
 	impatient bool // the timer for a full window runs
 	watched   uint64
+
+	air air
 }
 
 // An early message is one of a view to come.
@@ -97,6 +99,9 @@ const (
 	reportTimer uint32 = iota
 	repairTimer
 	patienceTimer
+	pollTimer
+	restTimer
+	hushTimer
 )
 
 // reportAfter is how long what is held may be untold.
@@ -108,7 +113,7 @@ func New(opts Options) *Layer { return &Layer{opts: opts.WithDefaults()} }
 // Traits say what the layer is.
 func (l *Layer) Traits() protocol.Traits {
 	return protocol.Traits{Channel: "multicast", Needs: protocol.FIFO | protocol.NoLoss | protocol.Views, Gives: protocol.Multicast,
-		Messages: messages, Timers: []string{"report", "repair", "patience"}, Requests: []any{Cast{}, Consumed{}}}
+		Messages: messages, Timers: []string{"report", "repair", "patience", "poll", "rest", "hush"}, Requests: []any{Cast{}, Consumed{}}}
 }
 
 // Start waits for a view.
@@ -152,6 +157,8 @@ func (l *Layer) Indicate(e protocol.Event, o *protocol.Out) (taken bool) {
 		l.blocked = e.Why != ""
 	case link.Over:
 		l.over(e, o)
+	case protocol.Carries:
+		l.heed(e, o)
 	}
 	return false
 }
@@ -176,6 +183,10 @@ func viewOf(m protocol.Message) uint64 {
 	case Want:
 		return m.View
 	case Again:
+		return m.View
+	case Plea:
+		return m.View
+	case Poll:
 		return m.View
 	default:
 		panic(fmt.Sprintf("multicast: unknown message %T", m))
@@ -219,15 +230,28 @@ func (l *Layer) handle(from protocol.ID, m protocol.Message, o *protocol.Out) {
 	case Batch:
 		l.receive(r, m, o)
 	case Report:
-		if len(m.Got) != len(l.streams) || exceeds(m.Got) || m.Stamp > ceiling {
-			l.refuse(from, damaged, o)
-			return
+		if l.sound(from, m.Got, m.Stamp, o) {
+			l.learn(r, m.Got, m.Stamp, o)
 		}
-		l.witness(m.Stamp)
-		l.learn(r, m.Got, m.Stamp, o)
 	case Again:
 		l.again(from, m, o)
+	case Poll:
+		if l.sound(from, m.Got, m.Stamp, o) {
+			l.polled(r, m, o)
+		}
+	case Plea:
+		l.refuse(from, damaged, o)
 	}
+}
+
+// sound says whether a report can be one, and takes its time.
+func (l *Layer) sound(from protocol.ID, got []uint64, stamp uint64, o *protocol.Out) bool {
+	if len(got) != len(l.streams) || exceeds(got) || stamp > ceiling {
+		l.refuse(from, damaged, o)
+		return false
+	}
+	l.witness(stamp)
+	return true
 }
 
 func (l *Layer) refuse(from protocol.ID, reason string, o *protocol.Out) {
@@ -244,6 +268,12 @@ func (l *Layer) Expire(t protocol.Timer, o *protocol.Out) {
 		l.repair(o)
 	case patienceTimer:
 		l.complain(o)
+	case pollTimer:
+		l.poll(o)
+	case restTimer:
+		l.rested(o)
+	case hushTimer:
+		l.air.answered = nil
 	}
 }
 
@@ -259,6 +289,7 @@ func (l *Layer) Flush(o *protocol.Out) {
 		l.report(o)
 	}
 	l.watch(o)
+	l.attend(o)
 }
 
 // Answer answers a [Query].
@@ -270,6 +301,7 @@ func (l *Layer) Answer(question any) (any, bool) {
 	for _, r := range l.opts.Orders {
 		s.Lanes = append(s.Lanes, Lane{r, false}, Lane{r, true})
 	}
+	s.Broadcasts = l.broadcasts()
 	for r := range l.streams {
 		st := &l.streams[r]
 		s.Kept += st.size

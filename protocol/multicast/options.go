@@ -28,6 +28,10 @@ type Options struct {
 	// Credit says that whoever takes the deliveries of this node tells what it has consumed ([Consumed]). While that is more
 	// than Window behind, the node does not say any more what it holds, so that in the end the senders wait.
 	Credit bool
+	// Datagrams has this node broadcast what fits into a datagram, where the network carries that ([protocol.Carries]), in
+	// place of sending it to each member. All members must have it. What is lost is repaired, which takes some 10 to 20 ms;
+	// if that is too much links take over for a while. No more than 64 KiB are on their way then, whatever the window.
+	Datagrams bool
 	// Trace notes what the checks of streams need: [Holds], [Streamed] and [Ordered].
 	Trace bool
 	// Mistake is a deliberate error for the tests of the checks.

@@ -20,16 +20,20 @@ func (l *Layer) lag(o *protocol.Out) {
 		return
 	}
 	l.repairing = true
-	l.wait = min(max(2*l.wait, repairAfter), repairSlower)
+	l.wait = l.nextWait()
 	for r := range l.streams {
 		l.streams[r].seen = l.streams[r].held
 	}
-	o.Set(protocol.Timer{Kind: repairTimer}, l.wait)
+	o.Set(protocol.Timer{Kind: repairTimer}, l.wait+l.jitter(o))
 }
 
 // repair asks for what is missing in streams that did not grow since the timer was set.
 func (l *Layer) repair(o *protocol.Out) {
 	l.repairing = false
+	if l.opts.Datagrams {
+		l.mend(o)
+		return
+	}
 	lags, stands := false, false
 	for r := range l.streams {
 		s := &l.streams[r]
@@ -75,16 +79,20 @@ func (l *Layer) known(r int) uint64 {
 
 // holder is who is asked for the next of a stream: its sender, or when that was in vain somebody else who has it.
 func (l *Layer) holder(r int) protocol.ID {
+	s := &l.streams[r]
 	if l.stopped {
-		if to := l.gathering.from[r]; to != l.self {
+		switch to := l.gathering.from[r]; {
+		case to == l.self:
+			return protocol.None
+		case l.opts.Datagrams && l.late(s) && s.tries%2 == 1:
+			return l.another(r)
+		default:
 			return to
 		}
-		return protocol.None
 	}
-	s := &l.streams[r]
 	to := r
 	for q, n := range s.got {
-		if l.wait > 2*repairAfter && q != l.rank && q != r && n > s.held {
+		if l.late(s) && q != l.rank && q != r && n > s.held {
 			to = q
 		}
 	}
@@ -96,22 +104,27 @@ const burst = 16
 
 // wanted answers a Want from what is kept.
 func (l *Layer) wanted(from protocol.ID, w Want, o *protocol.Out) {
-	kept := l.store(w.View, int(w.Rank))
-	first := 0
-	for first < len(kept) && kept[first].last() < w.From {
-		first++
-	}
-	kept = kept[first:]
-	n := 0
-	for n < len(kept) && n < burst && kept[n].First <= w.Upto {
-		n++
-	}
+	first, n := l.stock(w.View, int(w.Rank), w.From, w.Upto)
 	for i := range n {
-		o.Send(from, Again{w.View, w.Rank, i == n-1, kept[i]})
+		o.Send(from, Again{w.View, w.Rank, i == n-1, l.store(w.View, int(w.Rank))[first+i]})
 	}
+	l.lacks(from, w.View, w.Rank, n)
+	l.air.counts.Repairs += uint64(n)
 	if n == 0 {
 		o.Send(from, Again{w.View, w.Rank, true, Batch{}})
 	}
+}
+
+// stock finds what is kept of a part of a stream: how many batches from which one on, and no more than a burst.
+func (l *Layer) stock(view uint64, r int, from, upto uint64) (first, n int) {
+	kept := l.store(view, r)
+	for first < len(kept) && kept[first].last() < from {
+		first++
+	}
+	for first+n < len(kept) && n < burst && kept[first+n].First <= upto {
+		n++
+	}
+	return first, n
 }
 
 // store is what is kept of a member's stream in a view.
@@ -142,7 +155,7 @@ func (l *Layer) again(from protocol.ID, a Again, o *protocol.Out) {
 		l.take(r, a.Batch, o)
 	}
 	s := &l.streams[r]
-	if upto := l.known(r); a.Last && s.held > before && s.held < upto {
+	if upto := l.known(r); a.Last && s.held > before && s.held < upto && !l.laterGap(&a.Batch, r) {
 		o.Send(from, Want{l.view.ID, a.Rank, s.held + 1, upto})
 	}
 }

@@ -73,7 +73,7 @@ func ranked(numbers []uint64, place int) uint64 {
 func (l *Layer) owe(b *Batch, size int, o *protocol.Out) {
 	l.untold += size
 	switch {
-	case l.urgent(b), l.untold >= l.opts.Window/16 && !l.overfed():
+	case l.urgent(b), l.untold >= l.tellAfter() && !l.overfed():
 		l.due = true
 	case !l.telling:
 		l.telling = true
@@ -136,6 +136,9 @@ func (l *Layer) tell(own uint64, o *protocol.Out) []uint64 {
 
 // send sends m to all other members.
 func (l *Layer) send(m protocol.Message, o *protocol.Out) {
+	if len(l.streams) > 1 && l.spread(m, o) {
+		return
+	}
 	for r := range l.view.Members {
 		if r != l.rank {
 			o.Send(l.view.Members[r].Node, m)

@@ -21,6 +21,10 @@ type stream struct {
 	heard   uint64 // the member's Lamport time: what it sends from now on has a later one
 	pending stamp  // it is that as soon as the stream is held up to a number
 	seen    uint64 // what was held when the timer for repairs was set
+	sought  uint64 // up to which number missing items were asked for; 0 if none were
+	tries   int    // how often in vain
+	rounds  int    // of the timer, since the last time
+	hushed  bool   // another member has pleaded for what is missing
 }
 
 // A stamp is the time of a member's report, and up to where its stream was sent before.

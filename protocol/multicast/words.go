@@ -57,9 +57,24 @@ type (
 		Last  bool
 		Batch Batch
 	}
+	// Plea is a broadcast that asks for items of a member's stream. The member of rank To answers it by broadcasts.
+	Plea struct {
+		View uint64
+		Rank uint32
+		To   uint32
+		Gaps []Gap
+	}
+	// Gap is what is missing, from one number up to another.
+	Gap struct{ From, Upto uint64 }
+	// Poll is a Report, of one to whom nothing was reported for a while, and is answered by one. Both go over links.
+	Poll struct {
+		View  uint64
+		Stamp uint64
+		Got   []uint64
+	}
 )
 
-var messages = []protocol.Message{Batch{}, Report{}, Want{}, Again{}}
+var messages = []protocol.Message{Batch{}, Report{}, Want{}, Again{}, Plea{}, Poll{}}
 
 // String is like "causal 7+3 after [1 4 0]": from number 7 on three messages.
 func (r Run) String() string {
