@@ -52,6 +52,8 @@ func newNode() *cobra.Command {
 	flags.BoolVar(&f.untilInputEnds, "until-stdin-ends", false, "end when standard input does")
 	f.access.flags(cmd)
 	transportFlag(cmd, &f.config.Transport)
+	flags.StringVar(&f.config.UDP, "udp", "", "an IP multicast group for the group's messages, such as 239.7.7.7:7946 (default: none)")
+	flags.StringVar(&f.config.UDPInterface, "udp-interface", "", "the network interface for that (default: the only one that can)")
 	stackFlags(cmd, &f.shape)
 	return cmd
 }

@@ -16,6 +16,7 @@ import (
 	"ciranda.dev/protocol/group"
 	"ciranda.dev/protocol/multicast"
 	"ciranda.dev/trace"
+	"ciranda.dev/transport/udp"
 )
 
 // A tally counts events by their kinds. Kinds are those of the node's own layers: nobody else can add one.
@@ -82,6 +83,13 @@ var (
 	unstableMetric   = metric("multicast_unstable_bytes", "Bytes of the node's messages that not all members are known to hold.")
 	keptMetric       = metric("multicast_kept_bytes", "Bytes of messages that are kept for members which may lack them.")
 	earlyMetric      = metric("multicast_early", "Messages held that may not be delivered yet.")
+
+	aloudMetric     = metric("multicast_broadcasting", "1 while messages go by IP multicast, 0 while they go over connections.")
+	pleasMetric     = metric("multicast_pleas_total", "How often the node asked by IP multicast for what it lacked.")
+	repairsMetric   = metric("multicast_repairs_total", "Batches of messages that the node sent again.")
+	datagramsMetric = metric("udp_datagrams_total", "Datagrams with messages, by direction.", "direction")
+	unsentUDPMetric = metric("udp_unsent_total", "Datagrams that could not be sent.")
+	droppedMetric   = metric("udp_dropped_total", "Datagrams that were dropped, by reason.", "reason")
 )
 
 func metric(name, help string, labels ...string) *prometheus.Desc {
@@ -105,6 +113,9 @@ func (m metrics) Collect(to chan<- prometheus.Metric) {
 	s.gauge(incarnationMetric, float64(is.Self.Incarnation))
 	s.engine(&is)
 	s.transport(&is)
+	if m.air != nil {
+		s.datagrams(m.air.Datagrams())
+	}
 	s.counter(electionsMetric, m.record.tally.of(election.Begun{}.Kind()))
 	s.counter(leadersMetric, m.record.tally.of(election.Elected{}.Kind()))
 	s.counter(suspicionsMetric, m.record.tally.of(detector.Suspect{}.Kind()))
@@ -135,6 +146,7 @@ func (m metrics) layers(s samples) {
 	}
 	if a, err := m.live.Ask(ctx, multicast.Query{}); err == nil {
 		s.backlog(a.(multicast.Status))
+		s.broadcasts(a.(multicast.Status).Broadcasts)
 		s.gauge(listenersMetric, float64(m.member.Listeners()))
 		s.lanes(castMetric, castBytesMetric, m.member.Sent())
 		s.lanes(heardMetric, heardBytesMetric, m.member.Delivered())
@@ -180,6 +192,23 @@ func (s samples) transport(is *live.Status) {
 	s.counter(bytesMetric, t.BytesReceived, "received")
 	s.counter(unqueuedMetric, t.Full)
 	s.counter(strangersMetric, is.Stats.Refused)
+}
+
+func (s samples) datagrams(d udp.Stats) {
+	s.counter(datagramsMetric, d.Sent, "sent")
+	s.counter(datagramsMetric, d.Received, "received")
+	s.counter(unsentUDPMetric, d.Failed)
+	for reason, n := range d.Dropped {
+		s.counter(droppedMetric, n, reason)
+	}
+}
+
+func (s samples) broadcasts(b *multicast.Broadcasts) {
+	if b != nil {
+		s.gauge(aloudMetric, flag(b.Is))
+		s.counter(pleasMetric, b.Pleas)
+		s.counter(repairsMetric, b.Repairs)
+	}
 }
 
 func (s samples) suspicions(group []protocol.ID, self protocol.ID, suspects []protocol.ID) {

@@ -35,6 +35,7 @@ import (
 	"ciranda.dev/transport"
 	"ciranda.dev/transport/grpc"
 	"ciranda.dev/transport/tcp"
+	"ciranda.dev/transport/udp"
 )
 
 // A Config says what a node is. Cluster, ID, Peers and Dir are needed.
@@ -56,6 +57,11 @@ type Config struct {
 
 	// Transport is what carries messages between nodes, one of Transports; the same at all of them. Empty means the first.
 	Transport string
+	// UDP is an IP multicast group and its port, such as "239.7.7.7:7946", over which the members of the nodes' group send what
+	// fits into a datagram; the same at all nodes. Empty: all goes over Transport. It needs a Spec with Orders.
+	UDP string
+	// UDPInterface is the network interface for that. Empty means the only one that can.
+	UDPInterface string
 }
 
 // Transports are what can carry messages between nodes.
@@ -76,6 +82,7 @@ type Node struct {
 	peers  *directory
 	whole  *Group
 	member *member.Group
+	air    *udp.Transport // nil without Config.UDP
 	log    *slog.Logger
 }
 
@@ -113,7 +120,7 @@ func (n *Node) validate() error {
 	if c.Transport != "" && !slices.Contains(Transports, c.Transport) {
 		return api.Wrong("transport", "found the transport %.40q; expected %s", c.Transport, strings.Join(Transports, " or "))
 	}
-	if err := c.checkAccess(); err != nil {
+	if err := errors.Join(c.checkUDP(), c.checkAccess()); err != nil {
 		return err
 	}
 	return c.Spec.Validate()
@@ -166,8 +173,8 @@ func (n *Node) open(ports []net.Listener) (err error) {
 		return errors.Join(err, n.store.Close(context.Background()))
 	}
 	n.live, err = live.Open(live.Config{
-		Cluster: c.Cluster, Stack: c.Spec.Text(), ID: c.ID, Group: n.group, API: n.advertised(), Build: c.Spec.Build,
-		Transport: n.transport(ports[0]), Disk: n.store, Sink: n.record, Level: c.Level, Leave: n.member.Leave, Log: n.log,
+		Cluster: c.Cluster, Stack: n.agreed(), ID: c.ID, Group: n.group, API: n.advertised(), Build: c.Spec.Build,
+		Transport: n.transport(ports[0]), Disk: n.store, Sink: n.record, Level: c.Level, Leave: n.leave, Log: n.log,
 		Seed: uint64(time.Now().UnixNano()),
 	})
 	if err != nil {
@@ -210,11 +217,19 @@ func (n *Node) transport(l net.Listener) func(transport.Handler, func() transpor
 		} else {
 			c.TLS, c.Identify = access.Credentials.Peer(), pki.PeerID
 		}
-		if n.cfg.Transport == "grpc" {
-			return grpc.Open(c)
+		if n.cfg.UDP != "" {
+			return n.openAir(c, h)
 		}
-		return tcp.Open(c)
+		return n.connect(c)
 	}
+}
+
+// connect opens the transport with the connections.
+func (n *Node) connect(c tcp.Config) (transport.Transport, error) {
+	if n.cfg.Transport == "grpc" {
+		return grpc.Open(c)
+	}
+	return tcp.Open(c)
 }
 
 func (n *Node) serve(grpc, http, socket net.Listener) {
