@@ -97,7 +97,7 @@ func (m *Member) Events(ctx context.Context) iter.Seq2[Event, error] {
 func (m *Member) show(ctx context.Context, e any) Event {
 	switch e := e.(type) {
 	case Message:
-		m.eaten.cast += len(e.Payload)
+		m.eaten.cast += multicast.Weight(e.Payload)
 		return e
 	case hosted.Received:
 		m.eaten.receive(e)
@@ -150,7 +150,7 @@ func (m *Member) begin(ctx context.Context, body any) { _, _ = m.node.Begin(ctx,
 
 // An eaten is what was read and not yet told of.
 type eaten struct {
-	cast int // bytes of messages
+	cast int // weight of messages
 	sent map[protocol.ID]hosted.Consumed
 	size int // of those
 }

@@ -44,9 +44,14 @@ func (s Spec) Pictures() bool { return s.App == "bank" || s.App == Hosted }
 // Transfers says whether members that join get the state of the spec's application.
 func (s Spec) Transfers() bool { return s.Orders != "" && (s.App == "board" || s.App == Hosted) }
 
-// Transfer are the rules of the spec's state transfers.
+// Transfer are the rules of the spec's state transfers. A hosted program slows senders down: half of what is held has room for what
+// eleven of them may have on its way.
 func (s Spec) Transfer() transfer.Options {
-	return transfer.Options{Silence: max(time.Second, 4*s.patience())}.WithDefaults()
+	t := transfer.Options{Silence: max(time.Second, 4*s.patience())}
+	if s.App == Hosted {
+		t.Hold = 48 << 20
+	}
+	return t.WithDefaults()
 }
 
 // patience exceeds a round trip.

@@ -67,7 +67,7 @@ type (
 		Uniform  bool
 		Payloads [][]byte // at least one, each up to Options.Largest bytes; they are never changed
 	}
-	// Consumed says that so many bytes of payloads delivered here have been consumed: see Options.Credit. A call is
+	// Consumed says that payloads delivered here have been consumed: see Options.Credit. Bytes is their [Weight]. A call is
 	// answered by Noted.
 	Consumed struct {
 		Bytes int

@@ -26,7 +26,7 @@ type Options struct {
 	// to exclude the slowest member; 1ms to a day. Zero means 2s.
 	Patience time.Duration
 	// Credit says that whoever takes the deliveries of this node tells what it has consumed ([Consumed]). While that is more
-	// than Window behind, the node does not say any more what it holds, so that in the end the senders wait.
+	// than Window behind, by [Weight], the node does not say any more what it holds, so that in the end the senders wait.
 	Credit bool
 	// Datagrams has this node broadcast what fits into a datagram, where the network carries that ([protocol.Carries]), in
 	// place of sending it to each member. All members must have it. What is lost is repaired, which takes some 10 to 20 ms;

@@ -91,9 +91,7 @@ func (s *shouter) hear(d multicast.Delivery, o *protocol.Out) {
 	if s.slow && s.hearing == 0 {
 		o.Set(protocol.Timer{}, digest)
 	}
-	for _, p := range d.Payloads {
-		s.hearing += len(p)
-	}
+	s.hearing += multicast.Weight(d.Payloads...)
 }
 
 // Expire consumes what was heard.

@@ -151,9 +151,17 @@ func (l *Layer) debit(payloads [][]byte) {
 	if !l.opts.Credit {
 		return
 	}
+	l.behind += Weight(payloads...)
+}
+
+// Weight is what payloads count while they wait to be consumed: their bytes, and 16 for each, since even an empty one takes
+// room.
+func Weight(payloads ...[]byte) int {
+	weight := slot * len(payloads)
 	for _, p := range payloads {
-		l.behind += len(p)
+		weight += len(p)
 	}
+	return weight
 }
 
 // overfed says whether the consumer is too far behind.

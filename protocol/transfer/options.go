@@ -14,8 +14,8 @@ type Options struct {
 	// Largest is how many bytes a state may have that this node hands over or takes, 1 to 2^30. Zero means 256 MiB.
 	Largest int
 	// Hold is how many bytes of messages may wait for the state, 1 to 2^30. A node for which more would wait leaves the group
-	// and joins anew. Of the first quarter the layers below are told that it is consumed, so that the senders do not wait
-	// for the transfer. Zero means 16 MiB.
+	// and joins anew. Of the first eighth the layers below are told that it is consumed, so that the senders do not wait
+	// for the transfer, and of more as the state comes, up to half; the rest is for what is on its way. Zero means 16 MiB.
 	Hold int
 	// Silence is how long a member may send nothing of the state before the next one is asked, 1ms to a minute. It should
 	// exceed a round trip. Zero means 1s.

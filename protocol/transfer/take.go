@@ -41,7 +41,7 @@ func (l *Layer) join(e group.Installed, o *protocol.Out) {
 // goOn begins a view at a joiner that does not have the state yet.
 func (l *Layer) goOn(e group.Installed, o *protocol.Out) {
 	if l.opts.Mistake == DropsHeld {
-		l.held = nil
+		l.held, l.told = nil, 0
 	}
 	l.holdView(e, o)
 	gone := func(id protocol.ID) bool {
@@ -128,7 +128,11 @@ func (l *Layer) chunk(from protocol.ID, m Chunk, o *protocol.Out) {
 		o.Note(Dropped{from, "sum"})
 		return
 	}
+	if t.data == nil {
+		t.data = make([]byte, 0, t.size)
+	}
 	t.data, t.sums = append(t.data, m.Bytes...), append(t.sums, m.Sum)
+	l.advance(o)
 	o.Set(protocol.Timer{Kind: silenceTimer}, l.opts.Silence)
 	if uint32(len(t.sums)) >= t.chunks() {
 		l.complete(o)
@@ -157,15 +161,12 @@ func (l *Layer) complete(o *protocol.Out) {
 // load gives the state to the application, and then what was held back of the view at which it was taken and later ones.
 func (l *Layer) load(o *protocol.Out) {
 	t := l.taking
-	later, before := l.later(t.view)
+	later, before := l.later(t.view, o)
 	o.Note(Loaded{t.view, t.from, t.size, Root(t.root), len(later)})
 	o.Tell(Load{t.view, t.data})
-	for _, h := range before {
-		l.pass(&h, o)
-	}
-	for _, h := range later {
-		l.pass(&h, o)
-	}
+	l.paid, l.open = l.paid+l.ahead, -l.ahead
+	l.pass(before, o)
+	l.pass(later, o)
 	for _, f := range l.offers {
 		o.Send(f.from, Have{l.view.ID})
 	}

@@ -61,7 +61,10 @@ type Layer struct {
 	waiting time.Duration // without any offer
 	held    []held
 	size    int    // of the messages held
+	told    int    // how many of those are known as consumed to the layers below
+	ahead   int    // the bytes of these
 	paid    int    // bytes passed on of which the layers below were told before that they are consumed
+	open    int    // while there are some: bytes passed on that are neither
 	tries   int    // to join anew, since it was ready
 	gaveUp  bool   // this membership is about to end
 	rejoins bool   // and this node joins anew by itself
@@ -121,8 +124,11 @@ func (l *Layer) Indicate(e protocol.Event, o *protocol.Out) (taken bool) {
 	switch e := e.(type) {
 	case multicast.Delivery:
 		if l.holds() {
-			l.hold(e, sizeOf(&e), o)
+			l.hold(e, multicast.Weight(e.Payloads...), o)
 			return true
+		}
+		if l.paid > 0 {
+			l.open += multicast.Weight(e.Payloads...)
 		}
 	case protocol.Reply:
 		if _, sent := e.Body.(multicast.Sent); sent && l.holds() { // it follows the delivery
@@ -180,7 +186,7 @@ func (l *Layer) becomeReady(o *protocol.Out) {
 
 // forget ends the taking of a state.
 func (l *Layer) forget(o *protocol.Out) {
-	l.offers, l.taking, l.held, l.size, l.waiting = nil, taking{}, nil, 0, 0
+	l.offers, l.taking, l.held, l.size, l.told, l.ahead, l.waiting = nil, taking{}, nil, 0, 0, 0, 0
 	o.Cancel(protocol.Timer{Kind: silenceTimer})
 }
 

@@ -30,6 +30,10 @@ func (*stage) Traits() protocol.Traits {
 }
 
 func (*stage) Request(r any, o *protocol.Out) bool {
+	if c, is := r.(protocol.Call); is {
+		o.Indicate(protocol.Reply{ID: c.ID, Body: multicast.Noted{}})
+		r = c.Body
+	}
 	switch r.(type) {
 	case group.Ready, group.Leave, group.Join, multicast.Consumed:
 		o.Note(Asked{r})
@@ -38,7 +42,8 @@ func (*stage) Request(r any, o *protocol.Out) bool {
 	return false
 }
 
-// A diary is an application whose state is the text of all that it heard. With "slow" it hands the state over when it is told.
+// A diary is an application whose state is the text of all that it heard. With "slow" it hands the state over, and
+// says that it has consumed something, when it is told.
 type diary struct {
 	protocol.Base
 	slow bool `layer:"const"`
@@ -56,7 +61,9 @@ func (d *diary) Indicate(e protocol.Event, o *protocol.Out) bool {
 		for _, p := range e.Payloads {
 			d.text += string(p)
 		}
-		o.Request(multicast.Consumed{Bytes: len(e.Payloads[0])})
+		if !d.slow {
+			o.Request(multicast.Consumed{Bytes: multicast.Weight(e.Payloads...)})
+		}
 	case group.Installed:
 		d.text += fmt.Sprintf("[%d]", e.View.ID)
 	case transfer.Capture:
@@ -79,10 +86,14 @@ var kit = protocoltest.Kit{
 		opts := transfer.Options{Chunk: 4, Window: 2, Largest: 60, Hold: 300}
 		app := &diary{}
 		for _, word := range options {
-			if word != "slow" {
+			switch word {
+			case "slow":
+				app.slow = true
+			case "roomy":
+				opts.Hold = 800
+			default:
 				return nil, fmt.Errorf("unknown option %q", word)
 			}
-			app.slow = true
 		}
 		return protocol.NewStack(self, &stage{}, transfer.New(opts), app)
 	},
@@ -90,6 +101,10 @@ var kit = protocoltest.Kit{
 		"captured": func(args []string) (any, error) {
 			n, err := strconv.ParseUint(args[0], 10, 64)
 			return transfer.Captured{View: n, State: []byte(args[1])}, err
+		},
+		"consumed": func(args []string) (any, error) {
+			n, err := strconv.Atoi(args[0])
+			return multicast.Consumed{Bytes: n}, err
 		},
 	},
 	Events: map[string]func([]string) (protocol.Event, error){
