@@ -100,11 +100,14 @@ type Member struct {
 	node  *live.Node
 	store *disk.Store // nil if there is no Dir
 	spec  stacks.Spec
+	log   *slog.Logger
 
 	group *Group // nil if there is none
 	casts *member.Group
 	row   row
 	eaten eaten // of the goroutine that reads
+
+	joined chan struct{} // closed when Join is done: node is set, or there is none
 
 	mu      sync.Mutex
 	now     Leadership
@@ -118,7 +121,11 @@ func Join(c Config) (*Member, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ciranda: %w", err)
 	}
-	m := &Member{id: protocol.ID(c.ID), spec: spec, group: c.Group, changed: make(chan struct{})}
+	m := &Member{id: protocol.ID(c.ID), spec: spec, log: c.Log, group: c.Group, changed: make(chan struct{}), joined: make(chan struct{})}
+	defer close(m.joined)
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
 	if m.group != nil {
 		m.casts = member.New(member.Options{})
 		m.row.wake, m.row.limit = make(chan struct{}, 1), cmp.Or(m.group.Buffer, buffer)
@@ -226,7 +233,7 @@ func (m *Member) hear(e protocol.Event, _ uint64) {
 	case multicast.Delivery, hosted.Received, group.Installed, group.Excluded, group.Blocked, transfer.Capture, transfer.Load,
 		transfer.Anew, snapshot.Cut:
 		if m.group != nil && m.row.add(e) {
-			go m.begin(context.Background(), group.Leave{}) // not in the node's own goroutine, which must not wait for itself
+			go m.quit() // not in the node's own goroutine, which must not wait for itself
 		}
 	}
 }

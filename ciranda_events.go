@@ -34,7 +34,7 @@ type (
 		Order   Order
 		Uniform bool
 		View    uint64
-		Seq     uint64 // among those of From in that view and order, from 1
+		Seq     uint64 // among those of From in that view and order, uniform or not, from 1
 	}
 	// Excluded says that this member is not in the group any more: it has left, or the others went on without it. Then it
 	// comes back by itself, and loads the state that the others have by then. What follows may have a gap.
@@ -44,7 +44,7 @@ type (
 	}
 	// Blocked says that the group stands still here, and why; or, with an empty text, that it goes on.
 	Blocked struct{ Why string }
-	// Received is what another member sent to this one alone.
+	// Received is what another member sent to this one alone. It may come at any time, also while this member is in no view.
 	Received struct {
 		From int
 		Data []byte // not to be changed
@@ -79,22 +79,22 @@ func (m *Member) Events(ctx context.Context) iter.Seq2[Event, error] {
 				return
 			}
 			if e == nil {
-				m.tell(ctx)
+				m.tell()
 				return
 			}
-			if shown := m.show(ctx, e); shown != nil && !yield(shown, nil) {
-				m.tell(ctx)
+			if shown := m.show(e); shown != nil && !yield(shown, nil) {
+				m.tell()
 				return
 			}
 			if m.eaten.enough() {
-				m.tell(ctx)
+				m.tell()
 			}
 		}
 	}
 }
 
 // show gives what the program is shown of an event; what is for one of its functions is done.
-func (m *Member) show(ctx context.Context, e any) Event {
+func (m *Member) show(e any) Event {
 	switch e := e.(type) {
 	case Message:
 		m.eaten.cast += multicast.Weight(e.Payload)
@@ -113,15 +113,27 @@ func (m *Member) show(ctx context.Context, e any) Event {
 	case group.Blocked:
 		return Blocked{e.Why}
 	case transfer.Capture:
-		m.begin(ctx, transfer.Captured{View: e.View, State: m.group.save()})
+		m.begin(transfer.Captured{View: e.View, State: m.save()})
 	case transfer.Load:
-		m.group.load(append([]byte{}, e.State...)) // even an empty one is not the initial one
+		if e.State == nil { // even an empty one is not the initial one
+			e.State = []byte{}
+		}
+		m.group.load(e.State)
 	case transfer.Anew:
 		m.group.load(nil)
 	case snapshot.Cut:
-		m.begin(ctx, hosted.Picture{ID: e.ID, State: m.group.picture()})
+		m.begin(hosted.Picture{ID: e.ID, State: m.group.picture()})
 	}
 	return nil
+}
+
+// save gives the state for those who join. One that is too large nobody gets, which operators should know.
+func (m *Member) save() []byte {
+	state := m.group.save()
+	if most := m.spec.Transfer().Largest; len(state) > most {
+		m.log.Error("the state of the program is too large: no member can join the group", "bytes", len(state), "most", most)
+	}
+	return state
 }
 
 func (g *Group) save() []byte {
@@ -145,8 +157,17 @@ func (g *Group) picture() []byte {
 	return g.save()
 }
 
-// begin makes a call to whose answer nobody listens. If the node is about to end it is lost with it.
-func (m *Member) begin(ctx context.Context, body any) { _, _ = m.node.Begin(ctx, body) }
+// begin makes a call to whose answer nobody listens. If the node is about to end it is lost with it. It does not depend on
+// the reader's context: what a reader took from the row is answered for, even if it was the last that it took.
+func (m *Member) begin(body any) { _, _ = m.node.Begin(context.Background(), body) }
+
+// quit leaves the group, for a program that is too slow. It may come before Join is done.
+func (m *Member) quit() {
+	<-m.joined
+	if m.node != nil {
+		m.begin(group.Leave{})
+	}
+}
 
 // An eaten is what was read and not yet told of.
 type eaten struct {
@@ -170,12 +191,12 @@ func (e *eaten) receive(r hosted.Received) {
 func (e *eaten) enough() bool { return e.cast+e.size >= mouthful }
 
 // tell lets the node know what was read, so that senders go on.
-func (m *Member) tell(ctx context.Context) {
+func (m *Member) tell() {
 	if m.eaten.cast > 0 {
-		m.begin(ctx, multicast.Consumed{Bytes: m.eaten.cast})
+		m.begin(multicast.Consumed{Bytes: m.eaten.cast})
 	}
 	for _, c := range m.eaten.sent {
-		m.begin(ctx, c)
+		m.begin(c)
 	}
 	m.eaten = eaten{}
 }
@@ -186,11 +207,18 @@ type row struct {
 	wake    chan struct{} // takes one
 
 	mu     sync.Mutex
-	events []protocol.Event
+	events []waiting
 	at     int // payloads of the first event that were read
 	bytes  int
 	limit  int
+	states int  // that wait to be loaded
 	slow   bool // something was left out, after what is there
+}
+
+// A waiting event was not read, or not all of it.
+type waiting struct {
+	event protocol.Event
+	size  int // what it counts
 }
 
 // slot is what a thing counts beside its bytes.
@@ -200,12 +228,12 @@ const slot = 64
 func (r *row) add(e protocol.Event) (full bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	size := sizeOf(e)
+	size := r.sizeOf(e)
 	if r.slow || len(r.events) > 0 && r.bytes+size > r.limit {
 		full, r.slow = !r.slow, true
 		return full
 	}
-	r.events = append(r.events, e)
+	r.events = append(r.events, waiting{e, size})
 	r.bytes += size
 	select {
 	case r.wake <- struct{}{}:
@@ -214,18 +242,20 @@ func (r *row) add(e protocol.Event) (full bool) {
 	return false
 }
 
-// sizeOf is what an event counts. States are not counted: there is one at a time.
-func sizeOf(e protocol.Event) int {
-	size := slot
+// sizeOf is what an event counts. A state may be larger than the row and does not count, but for a second one and more: a member
+// that was excluded and is back has got another, and did not read the one before.
+func (r *row) sizeOf(e protocol.Event) int {
 	switch e := e.(type) {
 	case multicast.Delivery:
-		for _, p := range e.Payloads {
-			size += len(p) + slot
-		}
+		return slot + multicast.Weight(e.Payloads...)
 	case hosted.Received:
-		size += len(e.Data)
+		return slot + len(e.Data)
+	case transfer.Load:
+		if r.states++; r.states > 1 {
+			return slot + len(e.State)
+		}
 	}
-	return size
+	return slot
 }
 
 // next waits for the next event, a delivery message by message. It gives nil when ctx or the node has ended and, of a
@@ -254,24 +284,27 @@ func (r *row) take() (any, error) {
 		}
 		return nil, nil
 	}
-	first := r.events[0]
+	first := r.events[0].event
 	if d, is := first.(multicast.Delivery); is {
 		m := Message{int(d.Sender), d.Payloads[r.at], d.Order, d.Uniform, d.View, d.First + uint64(r.at)}
 		if r.at++; r.at < len(d.Payloads) {
 			return m, nil
 		}
-		r.at, r.bytes = 0, r.bytes-sizeOf(d)
+		r.at = 0
 		r.drop()
 		return m, nil
 	}
-	r.bytes -= sizeOf(first)
+	if _, is := first.(transfer.Load); is {
+		r.states--
+	}
 	r.drop()
 	return first, nil
 }
 
 // drop takes the first event away. The lock is held.
 func (r *row) drop() {
-	r.events[0] = nil
+	r.bytes -= r.events[0].size
+	r.events[0] = waiting{}
 	if r.events = r.events[1:]; len(r.events) == 0 {
 		r.events = nil
 	}

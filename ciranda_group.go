@@ -39,7 +39,8 @@ type Group struct {
 	// Picture gives the program's state for a snapshot, at most 64 MiB with what is on its way. Nil stands for Save.
 	Picture func() []byte
 	// Buffer is how many bytes of messages may wait to be read, beyond which the member gives the group up. Zero means
-	// 64 MiB. Well before that the senders are slowed down, and a member that reads nothing for long is excluded.
+	// 64 MiB. Well before that the senders are slowed down, and a member that reads nothing for long is excluded. One that
+	// joins under load gets up to 48 MiB at once, of what came while its state did: for that less may be too little.
 	Buffer int
 }
 
@@ -49,7 +50,8 @@ var (
 	ErrNotSent = errors.New("ciranda: not sent")
 	// ErrUnknown says that something may have been sent: others may get it, now or later, or nobody ever will.
 	ErrUnknown = errors.New("ciranda: perhaps sent")
-	// ErrSlow says that the program read its events too slowly: see Group.Buffer.
+	// ErrSlow says that the program read its events too slowly: see Group.Buffer. The member is out of the group from then on,
+	// and takes part in elections only. To come back it leaves, and joins once more.
 	ErrSlow = errors.New("ciranda: the events were read too slowly")
 	// ErrNoGroup says that the member was made without a Group.
 	ErrNoGroup = errors.New("ciranda: this member takes part in no group")

@@ -221,6 +221,66 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// A panic of the program is its own affair, in a function or in the loop: the events go on behind the one in which it was.
+func TestPanics(t *testing.T) {
+	ctx := within(t)
+	m := newCircle(t, 1).join(1, &ciranda.Group{Save: func() []byte { return nil }, Load: func([]byte) { panic("load") }})
+	read := func(take func(ciranda.Event)) (why any) {
+		defer func() { why = recover() }()
+		for e := range m.Events(ctx) {
+			take(e)
+		}
+		return nil
+	}
+	if why := read(func(ciranda.Event) {}); why != "load" {
+		t.Errorf("got the panic %v, want that of Load", why)
+	}
+	if why := read(func(e ciranda.Event) { panic(fmt.Sprintf("%T", e)) }); why != "ciranda.View" {
+		t.Errorf("got the panic %v, want that of the loop at the view", why)
+	}
+	if err := m.Multicast(ctx, ciranda.FIFO, false, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if why := read(func(e ciranda.Event) { panic(string(e.(ciranda.Message).Payload)) }); why != "x" {
+		t.Errorf("got %v, want the message", why)
+	}
+}
+
+// Who reads the events may leave; so may others at the same time, and again. Then all that can be called says that it is over.
+func TestLeavesWhileItReads(t *testing.T) {
+	ctx := within(t)
+	c := newCircle(t, 1)
+	m := c.join(1, &ciranda.Group{})
+	c.members[1] = nil
+	for range m.Events(ctx) {
+		var leaving sync.WaitGroup
+		for range 2 {
+			leaving.Go(func() {
+				if err := m.Leave(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		leaving.Wait()
+	}
+	if err := m.Leave(ctx); err != nil || m.Err() != nil {
+		t.Errorf("once more: %v, %v", err, m.Err())
+	}
+	_, noPicture := m.Snapshot(ctx)
+	for name, err := range map[string]error{
+		"Multicast": m.Multicast(ctx, ciranda.FIFO, false, nil), "Send": m.Send(ctx, 1, nil), "Snapshot": noPicture, "Campaign": m.Campaign(ctx),
+	} {
+		if err == nil || ctx.Err() != nil {
+			t.Errorf("%s after the end: %v", name, err)
+		}
+	}
+	for e, err := range m.Events(ctx) {
+		t.Errorf("after the end: %+v, %v", e, err)
+	}
+	for range m.Watch(ctx) { // what it believed last, and the end
+	}
+}
+
 // A member without a group says so, and one reader at a time has the events.
 func TestNoGroup(t *testing.T) {
 	ctx := within(t)

@@ -5,17 +5,25 @@ import (
 	"context"
 	"errors"
 	"hash/crc32"
+	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"ciranda.dev/app/hosted"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/group"
 	"ciranda.dev/protocol/multicast"
+	"ciranda.dev/protocol/transfer"
+	"ciranda.dev/stacks"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func newRow(limit int) *row { return &row{wake: make(chan struct{}, 1), limit: limit} }
 
@@ -74,6 +82,39 @@ func TestRowFull(t *testing.T) {
 	}
 	if e, err := r.take(); e != nil || !errors.Is(err, ErrSlow) {
 		t.Errorf("got %+v, %v; want ErrSlow, and nothing beyond the gap", e, err)
+	}
+}
+
+// A state that waits does not count, however large it is. A second one does: a member that reads nothing and comes back time after
+// time would pile them up.
+func TestRowStates(t *testing.T) {
+	r := newRow(300)
+	state := transfer.Load{State: make([]byte, 150)}
+	for i, full := range []bool{false, false, true} {
+		if r.add(state) != full {
+			t.Errorf("state %d: got %t, want %t", i+1, !full, full)
+		}
+	}
+	for range 2 {
+		if e, err := r.take(); err != nil || len(e.(transfer.Load).State) != 150 {
+			t.Errorf("got %+v, %v", e, err)
+		}
+	}
+	if r.bytes != 0 || r.states != 1 { // the third one is not there, and nothing follows
+		t.Errorf("%d bytes and %d states are left", r.bytes, r.states)
+	}
+}
+
+// What nobody will get is told to operators.
+func TestStateTooLarge(t *testing.T) {
+	var text bytes.Buffer
+	m := &Member{log: slog.New(slog.NewTextHandler(&text, nil)), spec: stacks.Spec{App: stacks.Hosted, Orders: stacks.AllOrders}, group: &Group{}}
+	for size, said := range map[int]bool{256 << 20: false, 256<<20 + 1: true} {
+		text.Reset()
+		m.group.Save = func() []byte { return make([]byte, size) }
+		if got := len(m.save()); got != size || strings.Contains(text.String(), "too large") != said {
+			t.Errorf("%d bytes: got %d and the log %q", size, got, &text)
+		}
 	}
 }
 
@@ -177,6 +218,81 @@ func TestReaderSetsThePace(t *testing.T) {
 	}
 	cancel()
 	reading.Wait()
+}
+
+// A reader that stops in the middle and goes on with another context loses nothing: the senders learn of all that it has read.
+func TestReaderStopsAndGoesOn(t *testing.T) {
+	const messages, size = 150, 64 << 10 // in all far more than a window
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	members := pair(t)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for range members[0].Events(ctx) {
+			if ctx.Err() != nil {
+				return
+			}
+		}
+	})
+	together := make(chan struct{})
+	heard := make(chan int)
+	reading.Go(func() {
+		defer close(heard)
+		for n := 0; n < messages && ctx.Err() == nil; {
+			switch e, err := one(ctx, members[1]); e := e.(type) {
+			case View:
+				if len(e.Members) == 2 {
+					close(together)
+				}
+			case Message:
+				n++
+			default:
+				t.Errorf("got %+v, %v after %d messages", e, err, n)
+				return
+			}
+		}
+	})
+	<-together
+	for range messages {
+		if err := members[0].Multicast(ctx, FIFO, false, make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-heard
+	cancel()
+	reading.Wait()
+}
+
+// one reads one event, and stops.
+func one(ctx context.Context, m *Member) (e Event, err error) {
+	some, stop := context.WithCancel(ctx)
+	defer stop()
+	for e, err = range m.Events(some) {
+		stop()
+	}
+	return e, err
+}
+
+// A program that is too slow from the first event on is told so, whether or not Join is done by then.
+func TestSlowAtOnce(t *testing.T) {
+	for range 20 {
+		m, err := Join(Config{Cluster: "test", ID: 1, Peers: map[int]string{1: "127.0.0.1:0"}, Secret: make([]byte, 16), Dir: t.TempDir(),
+			Profile: "Local", Group: &Group{Buffer: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-m.row.wake // the first thing has room
+		if err := m.Leave(t.Context()); err != nil {
+			t.Error(err)
+		}
+		var last error
+		for _, err := range m.Events(t.Context()) {
+			last = err
+		}
+		if !errors.Is(last, ErrSlow) {
+			t.Errorf("got %v, want ErrSlow", last)
+		}
+	}
 }
 
 func (r *row) waits() int {
