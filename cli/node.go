@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,7 +53,7 @@ func newNode() *cobra.Command {
 	flags.BoolVar(&f.untilInputEnds, "until-stdin-ends", false, "end when standard input does")
 	f.access.flags(cmd)
 	transportFlag(cmd, &f.config.Transport)
-	flags.StringVar(&f.config.UDP, "udp", "", "an IP multicast group for the group's messages, such as 239.7.7.7:7946 (default: none)")
+	flags.StringVar(&f.config.UDP, "udp", "", "an IP multicast group for the group's messages, such as 239.7.7.7:7946; else $CIRANDA_UDP, else none")
 	flags.StringVar(&f.config.UDPInterface, "udp-interface", "", "the network interface for that (default: the only one that can)")
 	stackFlags(cmd, &f.shape)
 	return cmd
@@ -95,7 +96,7 @@ func (f *nodeFlags) run(cmd *cobra.Command) error {
 
 func (f *nodeFlags) fill(cmd *cobra.Command) (err error) {
 	c := &f.config
-	c.ID = protocol.ID(f.id)
+	c.ID, c.UDP = protocol.ID(f.id), cmp.Or(c.UDP, os.Getenv("CIRANDA_UDP"))
 	for _, needed := range []struct{ flag, value string }{{"peers", f.peers}, {"dir", c.Dir}} {
 		if needed.value == "" {
 			return mistake{fmt.Sprintf("--%s is missing", needed.flag), "for example:" + firstLine(cmd.Example)}
