@@ -69,7 +69,7 @@ func (n *Node) leave(e protocol.Event, lamport uint64) {
 		if e.Is {
 			n.log.Info("messages of the group go by IP multicast", "node", n.cfg.ID, "group", n.cfg.UDP)
 		} else {
-			n.log.Warn("messages of the group go over connections", "node", n.cfg.ID, "why", e.Why)
+			n.log.Info("messages of the group go over connections", "node", n.cfg.ID, "why", e.Why)
 		}
 	case protocol.Carries:
 		if e.Why != "" {

@@ -557,7 +557,7 @@ func TestJoinsLater(t *testing.T) {
 		a.t.mu.Unlock()
 		rest(3 * mostPause)
 		n := len(a.told)
-		if n < 4 || !a.told[n-1].Broadcasts || a.told[n-2].Broadcasts || !a.told[n-3].Broadcasts {
+		if n < 3 || !a.told[n-1].Broadcasts || a.told[n-2].Broadcasts || !a.told[n-3].Broadcasts {
 			t.Errorf("got %+v", a.told)
 		}
 	})

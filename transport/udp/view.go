@@ -202,7 +202,7 @@ func (t *Transport) state() protocol.Carries {
 	case len(deaf) == 0 && t.conn != nil:
 		return protocol.Carries{Broadcasts: true, Size: t.size - overhead}
 	case time.Since(t.began) < patience:
-		return protocol.Carries{Why: fmt.Sprintf("view %d is new", t.view)}
+		return protocol.Carries{} // it is not known yet
 	}
 	return protocol.Carries{Why: fmt.Sprintf("found no answer to datagrams from node %s", strings.Join(deaf, ", "))}
 }
