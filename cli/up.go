@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,7 +48,7 @@ func newUp() *cobra.Command {
 		},
 	}
 	f.flags(cmd)
-	cmd.Flags().BoolVarP(&f.detach, "detach", "d", false, "return when a leader is agreed on, and leave the cluster running")
+	cmd.Flags().BoolVarP(&f.detach, "detach", "d", false, "return when leader and group are agreed on, and leave the cluster running")
 	cmd.Flags().DurationVar(&f.wait, "wait", 10*time.Second, "how long --detach waits for a leader")
 	return cmd
 }
@@ -122,7 +123,7 @@ type readiness struct {
 	Mistake bool   `json:"mistake,omitempty"`
 }
 
-// detached starts a supervisor that outlives this process, and waits for a leader.
+// detached starts a supervisor that outlives this process, and waits for a leader and for the group.
 func (f *upFlags) detached(cmd *cobra.Command) error {
 	if err := f.startSupervisor(cmd); err != nil {
 		return err
@@ -149,6 +150,9 @@ func (f *upFlags) detached(cmd *cobra.Command) error {
 			}
 			return &api.Error{Text: fmt.Sprintf("no leader within %s: %s", f.wait, why), Hint: "--wait gives it more time; ciranda logs has more"}
 		}
+		if grouped, err := c.Await(wait, isGrouped); err == nil {
+			s = grouped
+		} // else the status says where the group stands still
 		return show(cmd, statusOf(s), func(w io.Writer) { writeStatus(w, s) })
 	})
 }
@@ -156,6 +160,13 @@ func (f *upFlags) detached(cmd *cobra.Command) error {
 // isSettled says whether there is the leader that is waited for; without an election there will be none.
 func isSettled(s *cirandav1.StatusResponse) bool {
 	return s.GetLeader() != 0 || strings.Contains(s.GetStack(), " + none")
+}
+
+// isGrouped says whether each node has a view, if they form a group, and the group stands still nowhere.
+func isGrouped(s *cirandav1.StatusResponse) bool {
+	return !strings.Contains(s.GetStack(), " + group(") || !slices.ContainsFunc(s.GetNodes(), func(n *cirandav1.NodeStatus) bool {
+		return n.GetView() == 0 || n.GetBlocked() != ""
+	})
 }
 
 // startSupervisor starts the hidden command supervise with the same flags.
