@@ -73,7 +73,7 @@ type Added struct {
 // Kind is the event's name in traces.
 func (Added) Kind() string { return "board.add" }
 
-// Given is the note that a state was loaded.
+// Given is the note that the board is another one from here on: that of others, or an empty one.
 type Given struct {
 	Since uint64 `json:"since"`
 	Count uint64 `json:"count"`
@@ -158,6 +158,7 @@ func (b *Board) Indicate(e protocol.Event, o *protocol.Out) (taken bool) {
 		return true
 	case transfer.Anew:
 		*b = Board{keep: b.keep, since: e.View, hash: mix(seed, binary.BigEndian.AppendUint64(nil, e.View))}
+		o.Note(Given{b.since, b.count, b.hash})
 	}
 	return false
 }
