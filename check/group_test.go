@@ -1,14 +1,15 @@
 package check
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"testing"
 
+	"ciranda.dev/app/board"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/group"
 	"ciranda.dev/protocol/multicast"
+	"ciranda.dev/protocol/transfer"
 	"ciranda.dev/trace"
 )
 
@@ -50,8 +51,10 @@ func describeGroup(e *trace.Event, words []string) error {
 		noted(multicast.Ordered{View: num(1, 0), Lane: lane, Place: num(3, 0), Sender: sender(4), First: num(5, 0), Count: int(num(6, 1))})
 	case "gc": // view sender upto
 		noted(multicast.Collected{View: num(1, 0), Sender: sender(2), Upto: num(3, 0)})
+	case "away": // as a client asked
+		e.Kind, e.Data = trace.Told, protocol.Reply{ID: 1, Body: group.Out{}}
 	default:
-		return fmt.Errorf("unknown event %q", words[0])
+		return describeTransfer(e, words)
 	}
 	return nil
 }
@@ -107,8 +110,9 @@ func parseNumbers(text string) (all []uint64) {
 // What a file claims of groups is no reason to panic, nor for a set of numbers without bounds.
 func FuzzGroups(f *testing.F) {
 	f.Add([]byte{0, 1, 0, 0, 0, 0, 3, 1, 1, 7, 0, 1, 4, 1, 1, 1, 1, 1, 5, 1, 1, 1, 1, 1, 3, 1, 2, 7, 0, 1})
+	f.Add([]byte{3, 1, 1, 7, 1, 1, 13, 1, 1, 5, 0, 1, 14, 2, 1, 1, 5, 1, 17, 2, 1, 4, 9, 1, 16, 2, 1, 4, 10, 1, 15, 2, 1, 0, 0, 1, 3, 2, 2, 7, 1, 1})
 	f.Add([]byte{3, 1, 1, 3, 1, 1, 6, 1, 1, 255, 255, 1, 7, 1, 1, 0, 0, 9, 8, 1, 1, 9, 9, 9, 9, 1, 1, 3, 3, 3, 5, 1, 1, 200, 3, 2})
-	setup := Setup{Nodes: ids(3), Level: trace.Full, Group: &Group{Casts: true, Notes: true}, Detector: &Detector{Timeout: 1}}
+	setup := Setup{Nodes: ids(3), Level: trace.Full, Transfer: true, Board: true, Group: &Group{Casts: true, Notes: true}, Detector: &Detector{Timeout: 1}}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, engine := range []Engine{Simulated, OneHost} {
 			setup.Engine = engine
@@ -137,7 +141,7 @@ func fuzzedGroup(t int64, b []byte) *trace.Event {
 	view, sender, first := uint64(b[2]&7), protocol.ID(b[3]&7), uint64(b[4])<<(b[5]&63)
 	lane := multicast.Lane{Order: multicast.Order(b[5] & 7), Uniform: b[5]&8 > 0}
 	told := func(v protocol.Event) { e.Kind, e.Data = trace.Told, v }
-	switch b[0] % 14 {
+	switch b[0] % 19 {
 	case 0:
 		e.Kind, e.Data = trace.Start, trace.Life{}
 	case 1:
@@ -168,6 +172,16 @@ func fuzzedGroup(t int64, b []byte) *trace.Event {
 		told(group.Excluded{View: view, Why: []group.Why{group.Left, group.Passed}[b[3]&1]})
 	case 12:
 		told([]protocol.Event{group.Blocked{Why: "so"}, group.Blocked{}, protocol.Reply{Body: group.Back{}}, protocol.Reply{Body: group.Out{}}}[b[3]&3])
+	case 13:
+		e.Data = transfer.Keeping{View: view, Root: transfer.Root(b[3])}
+	case 14:
+		e.Data = transfer.Loaded{View: view, From: sender, Root: transfer.Root(b[4])}
+	case 15:
+		told(transfer.Ready{View: view})
+	case 16:
+		e.Data = board.Added{Count: first, Hash: board.Hash(b[3])}
+	case 17:
+		e.Data = board.Given{Since: view, Count: first, Hash: board.Hash(b[3])}
 	default:
 		e.Kind, e.Data, e.Node = []trace.Kind{trace.Calm, trace.End}[b[3]&1], nil, protocol.None
 	}

@@ -48,6 +48,8 @@ type Setup struct {
 	Bank      *Bank         // nil if none runs
 	Snapshot  *Snapshot     // nil if no layer for snapshots runs
 	Group     *Group        // nil if none runs
+	Transfer  bool          // a layer brings the state of the application to those who join
+	Board     bool          // the application is a board
 }
 
 // An Election is what properties must know of the one that runs.

@@ -50,6 +50,8 @@ const (
 	NeedsGroup
 	NeedsCasts   // a group with a layer for multicast
 	NeedsStreams // one that notes what it holds
+	NeedsTransfer
+	NeedsBoard
 )
 
 var within = Param{Name: "within", Doc: "the time allowed from the moment of calm; default 2T + 2s, rounded up to whole seconds",
@@ -80,6 +82,9 @@ var forgottenWithin = Param{Name: "within", Doc: "for how long it must have been
 
 var castWithin = Param{Name: "within", Doc: "the time allowed from the casting, or from the moment of calm if that is later; default 3s",
 	value: func(*Setup) time.Duration { return 3 * time.Second }}
+
+var readyWithin = Param{Name: "within", Doc: "the time allowed from the joining, or from the moment of calm if that is later; default 5s",
+	value: func(*Setup) time.Duration { return 5 * time.Second }}
 
 // Properties are all there are, in the order in which reports show them.
 var Properties = []Spec{
@@ -251,6 +256,15 @@ var Properties = []Spec{
 	{Name: "multicast-forgotten", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsCasts | NeedsStreams, Params: []Param{forgottenWithin},
 		Doc:   "when nothing has been cast for a while, and it is calm, no messages are kept",
 		build: func(b base, v []time.Duration) Property { return &allForgotten{base: b, within: int64(v[0])} }},
+	{Name: "transfer-same-state", Level: trace.Protocol, Basis: Order, Needs: NeedsTransfer,
+		Doc:   "all that keep or load the state of one view have the same, and what is loaded was kept",
+		build: func(b base, v []time.Duration) Property { return &sameState{base: b} }},
+	{Name: "transfer-one-history", Level: trace.Protocol, Basis: Order, Needs: NeedsTransfer | NeedsBoard,
+		Doc:   "members that load the board of others and go on have each notice once, in the order of all, as if they had never been away",
+		build: func(b base, v []time.Duration) Property { return &oneHistory{base: b} }},
+	{Name: "transfer-ends", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsTransfer, Params: []Param{readyWithin},
+		Doc:   "once it is calm, every member has the state in time after it joined",
+		build: func(b base, v []time.Duration) Property { return &stateComes{base: b, within: int64(v[0])} }},
 }
 
 // Lookup finds a property by its name; nil if there is none.
@@ -300,6 +314,10 @@ func (s *Spec) Refuses(setup Setup) error {
 		expected = "a group with a layer for multicast"
 	case s.Needs&NeedsStreams != 0 && !setup.Group.Notes:
 		expected = "a group that notes what its members hold: on: [sim]"
+	case s.Needs&NeedsTransfer != 0 && !setup.Transfer:
+		expected = "a cluster that brings its state to those who join, such as app: board"
+	case s.Needs&NeedsBoard != 0 && !setup.Board:
+		expected = "a cluster with a board: app: board"
 	case s.Needs&NeedsLink != 0 && !setup.Link:
 		expected = "a cluster with a link layer that notes what it carries: an app, and on: [sim]"
 	default:

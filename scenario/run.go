@@ -77,6 +77,7 @@ func (s *Scenario) Setup(e Engine, level trace.Level) check.Setup {
 		b := spec.Bank()
 		setup.Bank = &check.Bank{Balance: b.Balance, Resend: b.Resend}
 	}
+	setup.Transfer, setup.Board = spec.Transfers(), spec.App == "board"
 	if spec.Pictures() {
 		setup.Snapshot = &check.Snapshot{Within: spec.Snapshot().Within}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ciranda.dev/app/board"
+	"ciranda.dev/check"
 	"ciranda.dev/engine/network"
 	"ciranda.dev/engine/sim"
 	"ciranda.dev/engine/wire"
@@ -85,6 +86,7 @@ type judge struct {
 	kept    map[[2]uint64]transfer.Root // roots, by member and view
 	asked   map[[3]uint64]uint32        // the first chunk that a member was asked for, by joiner, member and view
 	wrong   string
+	checks  []string // what the properties find, by name
 
 	loads, resumed, anew, gaveUp, posts int
 }
@@ -112,7 +114,6 @@ func (j *judge) Record(e *trace.Event) {
 		j.fault("node %d: %s", e.Node, d.Why)
 	case transfer.Anew:
 		j.anew++
-		j.begins(e.Node, d.View)
 	case transfer.Keeping:
 		j.kept[[2]uint64{uint64(e.Node), d.View}] = d.Root
 	case transfer.Loaded:
@@ -193,8 +194,8 @@ func (j *judge) end(s *sim.Sim) {
 // run runs a trial.
 func (c trial) run(t testing.TB, seed uint64) *judge {
 	t.Helper()
-	j := newJudge(c.wild)
-	config := world.Config{Nodes: c.nodes, Build: c.build, Level: trace.Protocol, Sink: j, Twice: c.twice, Requests: requests()}
+	j, suite := newJudge(c.wild), c.suite(t)
+	config := world.Config{Nodes: c.nodes, Build: c.build, Level: trace.Protocol, Sink: both{j, suite}, Twice: c.twice, Requests: requests()}
 	if c.twice {
 		stack, err := c.build(protocol.Self{ID: 1, Incarnation: 1, Group: []protocol.ID{1}})
 		if err != nil {
@@ -218,7 +219,43 @@ func (c trial) run(t testing.TB, seed uint64) *judge {
 		return j
 	}
 	j.end(s)
+	for _, r := range suite.Results() {
+		if r.Verdict == check.Violated {
+			j.checks = append(j.checks, r.Property)
+			j.fault("%s: %s", r.Property, r.Why)
+		}
+	}
 	return j
+}
+
+// suite are the properties of transfers.
+func (c trial) suite(t testing.TB) *check.Suite {
+	setup := check.Setup{Level: trace.Protocol, Group: &check.Group{Casts: true}, Transfer: true, Board: true,
+		Detector: &check.Detector{Interval: 100 * ms, Timeout: 350 * ms, Verify: 30 * ms}}
+	for i := range c.nodes {
+		setup.Nodes = append(setup.Nodes, protocol.ID(i+1))
+	}
+	var all []check.Property
+	for _, name := range []string{"transfer-same-state", "transfer-one-history", "transfer-ends"} {
+		params := check.Params{}
+		if name == "transfer-ends" {
+			params["within"] = 15 * time.Second // who gave up often stays away long
+		}
+		p, err := check.New(name, params, setup)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return check.NewSuite(all...)
+}
+
+// both hear all.
+type both struct{ first, second trace.Sink }
+
+func (b both) Record(e *trace.Event) {
+	b.first.Record(e)
+	b.second.Record(e)
 }
 
 // texts are how many different notices there are.
