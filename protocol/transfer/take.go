@@ -167,8 +167,10 @@ func (l *Layer) load(o *protocol.Out) {
 	l.paid, l.open = l.paid+l.ahead, -l.ahead
 	l.pass(before, o)
 	l.pass(later, o)
-	for _, f := range l.offers {
-		o.Send(f.from, Have{l.view.ID})
+	for _, m := range l.view.Members { // whoever keeps it: an offer that came too early may be forgotten
+		if m.Node != l.self {
+			o.Send(m.Node, Have{l.view.ID})
+		}
 	}
 	l.becomeReady(o)
 }
