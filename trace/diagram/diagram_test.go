@@ -41,6 +41,7 @@ func load(t testing.TB, name string) *trace.Trace {
 // The pictures of two recorded runs. UPDATE=1 writes them; look at them before you commit them.
 func TestPictures(t *testing.T) {
 	crash, partition, group := load(t, "crash.jsonl.zst"), load(t, "partition.jsonl.zst"), load(t, "group.jsonl.zst")
+	shots := load(t, "snapshot.jsonl.zst")
 	for _, c := range []struct {
 		name    string
 		trace   *trace.Trace
@@ -50,6 +51,8 @@ func TestPictures(t *testing.T) {
 		{"crash-plain", crash, diagram.Options{Nodes: []protocol.ID{5, 4}, NoStamps: true, Theme: "light", Background: true}},
 		{"partition", partition, diagram.Options{Theme: "dark"}},
 		{"group", group, diagram.Options{From: 450 * time.Millisecond, To: 650 * time.Millisecond, Theme: "light"}},
+		{"snapshot", shots, diagram.Options{From: 480 * time.Millisecond, To: 560 * time.Millisecond, Theme: "light"}},
+		{"snapshot-crash", shots, diagram.Options{From: 699 * time.Millisecond, To: 2 * time.Second, Theme: "dark"}},
 		{"step-down", partition, diagram.Options{
 			Title: "One leader at a time", Caption: "Node 5 misses its majority and steps down before node 3 leads.",
 			From: 500 * time.Millisecond, To: 1500 * time.Millisecond, Highlight: leaders(partition, 2, 3),

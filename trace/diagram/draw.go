@@ -16,6 +16,7 @@ func (p *picture) svg() string {
 	p.drawLanes(&body)
 	p.drawGroups(&body)
 	p.drawBreaks(&body)
+	p.drawShots(&body)
 	p.drawBackground(&body)
 	p.drawArrows(&body)
 	p.drawDots(&body)
@@ -179,7 +180,8 @@ func (p *picture) drawArrow(c *canvas, a *arrow) {
 	if a.lost != "" {
 		title += "\nlost: " + a.lost
 	}
-	c.open(p.dimmed(a.lit), title)
+	c.open(p.dimmed(a.lit), title+a.crossingText())
+	p.drawCrossings(c, a)
 	line := fmt.Sprintf("arrow m%d", p.color(a.name))
 	tip := fmt.Sprintf("tip m%d", p.color(a.name))
 	if a.copy > 0 {

@@ -6,7 +6,7 @@ import "slices"
 func (p *picture) fold() {
 	loud := map[int]bool{} // sendings of which some copy is worth an arrow
 	for _, a := range p.arrows {
-		if !a.from.periodic || a.from.pin > 0 || a.to != nil && (a.to.effect || a.to.pin > 0) {
+		if !a.from.periodic || a.from.pin > 0 || len(a.crossings) > 0 || a.to != nil && (a.to.effect || a.to.pin > 0) {
 			loud[a.event] = true
 		}
 	}

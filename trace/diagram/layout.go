@@ -2,6 +2,7 @@ package diagram
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"sort"
 )
@@ -66,7 +67,7 @@ func (p *picture) collect() {
 	p.items = append(slices.Clone(p.moments), &item{t: first.t, order: -1}, &item{t: last.t, order: len(p.events)})
 	for _, s := range p.steps {
 		if s.shown {
-			s.labels = s.labels[:min(len(s.labels), labelRows)]
+			s.labels = shorten(s.labels)
 			p.items = append(p.items, &s.item)
 		}
 	}
@@ -78,6 +79,15 @@ func (p *picture) collect() {
 	slices.SortStableFunc(p.items, func(a, b *item) int {
 		return cmp.Or(cmp.Compare(a.t, b.t), cmp.Compare(a.order, b.order))
 	})
+}
+
+// shorten says of labels for which there is no room how many they are.
+func shorten(labels []label) []label {
+	if len(labels) <= labelRows {
+		return labels
+	}
+	more := len(labels) - labelRows + 1
+	return append(labels[:labelRows-1:labelRows-1], label{fmt.Sprintf("and %d more", more), "ls"})
 }
 
 // usualDelay is how long half of the messages take at most; where there are none, what is between two items.

@@ -105,7 +105,7 @@ func (p *picture) legend() []entry {
 	if p.seen(func(l *lane) []*span { return l.view }) {
 		all = append(all, entry{drawReignSign, "leads (broad), follows (narrow); a colour for each reign"})
 	}
-	for _, e := range append(p.signs(), p.groupSigns()...) {
+	for _, e := range slices.Concat(p.signs(), p.groupSigns(), p.shotSigns()) {
 		if e.used {
 			all = append(all, e.entry)
 		}

@@ -6,6 +6,7 @@ import (
 
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/multicast"
+	"ciranda.dev/protocol/snapshot"
 	"ciranda.dev/trace"
 )
 
@@ -27,6 +28,11 @@ type picture struct {
 	cuts    cutSet
 	terms   []string
 	casts   []multicast.Lane // the lanes of messages that occur
+
+	shots  []*shot // in the order in which they appear
+	shotOf map[snapshot.ID]*shot
+	loads  map[trace.MessageID]load // what messages of links carry
+	flows  map[route]*flow
 
 	left      map[string]int // messages left out, by name
 	leftSteps int
@@ -86,6 +92,9 @@ type arrow struct {
 	copy     uint8
 	shown    bool
 	lit      bool
+
+	receipt   int // the event, if it arrived
+	crossings []crossing
 }
 
 // An item has a place in time, and so one on the way to the right.
@@ -103,9 +112,12 @@ func newPicture(t *trace.Trace, o Options) *picture {
 	p := &picture{options: o, trace: t, laneOf: map[protocol.ID]*lane{}, left: map[string]int{}}
 	p.events, p.cuts = t.Events, cutSet{}
 	p.findCasts()
+	p.readShots()
+	p.readFlows()
 	p.makeLanes()
 	p.makeSteps()
 	p.makeArrows()
+	p.findCrossings()
 	for i := range p.events {
 		p.read(i)
 	}
@@ -221,7 +233,7 @@ func (p *picture) makeArrows() {
 		case trace.Receive:
 			if m := sends[e.Message()]; m != nil && p.stepOf[i] != nil {
 				m.ended = true
-				p.arrow(m.event, &arrow{to: p.stepOf[i], copy: e.Copy})
+				p.arrow(m.event, &arrow{to: p.stepOf[i], receipt: i, copy: e.Copy})
 			}
 		case trace.Drop:
 			if m := sends[e.Message()]; m != nil {
@@ -240,10 +252,7 @@ func (p *picture) makeArrows() {
 
 func (p *picture) arrow(send int, a *arrow) {
 	e := &p.events[send]
-	a.event, a.name, a.from, a.target = send, e.MessageName(), p.stepOf[send], p.laneOf[e.Peer]
-	if a.name == "" {
-		a.name = p.trace.Header.LayerName(e.Layer)
-	}
+	a.event, a.name, a.from, a.target = send, p.nameOf(e), p.stepOf[send], p.laneOf[e.Peer]
 	p.arrows = append(p.arrows, a)
 }
 

@@ -15,6 +15,7 @@ var (
 		{"#0072b2", "#6bbcf0"}, {"#00785a", "#3fd0a4"}, {"#a04a86", "#ea9fcd"}, {"#8a6500", "#e8c23a"},
 		{"#4b5563", "#b6bfca"}, {"#5b3fa8", "#b3a1f0"}, {"#7a4b1e", "#d9a878"},
 	}
+	cutShades   = []shade{{"#7b1fa2", "#d59bf0"}, {"#b34a00", "#ffab66"}, {"#00695c", "#4fd6c4"}, {"#283593", "#97a6ff"}, {"#ad1457", "#ff8ab8"}, {"#6d6000", "#d8cb4a"}}
 	reignShades = []shade{{"#f2b84b", "#8f6514"}, {"#7cc4ee", "#1f5f88"}, {"#86d3b0", "#1f6b4d"}, {"#d8a6c8", "#7a4168"}}
 )
 
@@ -62,6 +63,12 @@ var rules = []struct {
 	{".pin", "fill:none;stroke-width:2.5", "stroke", shade{"#d4006a", "#ff6fb1"}},
 	{".badge", "", "fill", shade{"#d4006a", "#ff6fb1"}},
 	{".number", "font-weight:700;text-anchor:middle", "fill", shade{"#ffffff", "#15181d"}},
+	{".shot", "fill:none;stroke-width:2.6", "", shade{}},
+	{".band0,.band1,.band2", "stroke-opacity:.35;stroke-linecap:round", "", shade{}},
+	{".band0", "stroke-width:7", "", shade{}},
+	{".band1", "stroke-width:12", "", shade{}},
+	{".band2", "stroke-width:17", "", shade{}},
+	{".early", "", "stroke", shade{"#d00000", "#ff5a4a"}},
 	{".dim", "opacity:.22", "", shade{}},
 }
 
@@ -80,6 +87,12 @@ func (p *picture) style() string {
 	}
 	for i, s := range messageShades {
 		for _, use := range []string{"text.m%d{fill:%s}", "path.m%d.tip{fill:%s}", "line.m%d{stroke:%s}"} {
+			fmt.Fprintf(&light, ".ciranda "+use+"\n", i, s.light)
+			fmt.Fprintf(&dark, ".ciranda "+use+"\n", i, s.dark)
+		}
+	}
+	for i, s := range cutShades {
+		for _, use := range []string{".k%d{stroke:%s}", "text.c%d{font-weight:600;fill:%s}"} {
 			fmt.Fprintf(&light, ".ciranda "+use+"\n", i, s.light)
 			fmt.Fprintf(&dark, ".ciranda "+use+"\n", i, s.dark)
 		}

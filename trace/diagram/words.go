@@ -29,7 +29,7 @@ func weigh(e *trace.Event) int {
 		return some
 	case trace.Told:
 		switch e.Name() {
-		case "fd.suspect", "el.stepdown", "group.view", "group.excluded", "group.blocked":
+		case "fd.suspect", "el.stepdown", "group.view", "group.excluded", "group.blocked", "snap.local", "snap.done":
 			return much
 		case "el.leader":
 			if d, ok := trace.DataOf[election.Elected](e); ok && d.Leader == e.Node {
@@ -91,6 +91,9 @@ func (p *picture) labelOf(s *step, e *trace.Event) (text, class string) {
 	case trace.Call:
 		return "asked: " + shortName(e.MessageName()), "lb"
 	case trace.Told:
+		if d, ok := trace.DataOf[snapshot.Recorded](e); ok {
+			return fmt.Sprintf("cut %s", d.ID), fmt.Sprintf("c%d", p.shotOf[d.ID].tint%len(cutShades))
+		}
 		return toldText(e)
 	case trace.Noted:
 		if text := p.castText(s.lane, e); text != "" {
@@ -146,14 +149,15 @@ func toldText(e *trace.Event) (text, class string) {
 		return "", ""
 	case "snap.start":
 		return "is asked for a snapshot", "l"
-	case "snap.local":
-		d, _ := trace.DataOf[snapshot.Recorded](e)
-		return fmt.Sprintf("cut %s", d.ID), "lk"
 	case "snap.done":
-		if d, _ := trace.DataOf[snapshot.Done](e); !d.Complete {
-			return "snapshot incomplete", "lq"
+		d, _ := trace.DataOf[snapshot.Done](e)
+		if !d.Complete {
+			return fmt.Sprintf("snapshot %s incomplete", d.ID), "la"
 		}
-		return "snapshot complete", "lk"
+		return fmt.Sprintf("snapshot %s complete", d.ID), "lb"
+	case "snap.abort":
+		d, _ := trace.DataOf[snapshot.Aborted](e)
+		return fmt.Sprintf("drops snapshot %s", d.ID), "la"
 	case "link.failed":
 		d, _ := trace.DataOf[link.Failed](e)
 		return fmt.Sprintf("%d packets to %d fail", d.Packets, d.Node), "ls"
