@@ -278,6 +278,21 @@ func TestNamespacesWithoutMulticast(t *testing.T) {
 	}
 }
 
+// When a network that carried multicast ceases to, what was lost is repaired, and links take over.
+func TestNamespacesWhereMulticastEnds(t *testing.T) {
+	l := newLab(t)
+	l.startAll()
+	l.awaitAll("multicast_broadcasting", 1)
+	for i := 1; i <= 3; i++ {
+		l.ip(0, "link", "set", fmt.Sprint("port", i), "type", "bridge_slave", "mcast_flood", "off")
+	}
+	l.talk(300)
+	l.talk(300) // a node judges what became of its datagrams when it sends more
+	l.await("a node says that it has given up", func() bool {
+		return regexp.MustCompile("go over connections.*too much of what was broadcast").MatchString(l.logOf(1) + l.logOf(2) + l.logOf(3))
+	})
+}
+
 // logOf is what a node has logged until now.
 func (l *lab) logOf(i int) string {
 	b, _ := os.ReadFile(l.path("log", i))
