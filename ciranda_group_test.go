@@ -16,14 +16,14 @@ import (
 
 // A circle is the members of a test. They can end and come back.
 type circle struct {
-	t       *testing.T
+	t       testing.TB
 	peers   map[int]string
 	dirs    []string
 	members []*ciranda.Member // nil where there is none
 	open    []net.Listener
 }
 
-func newCircle(t *testing.T, n int) *circle {
+func newCircle(t testing.TB, n int) *circle {
 	c := &circle{t: t, members: make([]*ciranda.Member, n+1), dirs: make([]string, n+1)}
 	c.open, c.peers = ports(n)
 	for i := range c.dirs {
