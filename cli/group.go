@@ -145,10 +145,37 @@ type groupJSON struct {
 	History []api.View `json:"history"` // the eldest first
 	Node    uint32     `json:"node"`    // who says so
 	Member  bool       `json:"member"`  // whether that node is in the view now
+	Board   *boardJSON `json:"board,omitempty"`
+}
+
+// boardJSON is the notice board of that node.
+type boardJSON struct {
+	Ready   bool         `json:"ready"` // whether it has it: who joins gets it from the others
+	Since   uint64       `json:"since"` // the view in which it began
+	Count   uint64       `json:"count"`
+	Hash    string       `json:"hash"`
+	Notices []noticeJSON `json:"notices"` // the last ones, the eldest first
+}
+
+type noticeJSON struct {
+	Sender uint32 `json:"sender"`
+	Text   string `json:"text"`
+}
+
+// boardOf is a board as JSON has it; nil if there is none.
+func boardOf(b *cirandav1.Board) *boardJSON {
+	if b == nil {
+		return nil
+	}
+	j := &boardJSON{Ready: b.GetReady(), Since: b.GetSince(), Count: b.GetCount(), Hash: b.GetHash(), Notices: []noticeJSON{}}
+	for _, n := range b.GetNotices() {
+		j.Notices = append(j.Notices, noticeJSON{n.GetSender(), string(n.GetPayload())})
+	}
+	return j
 }
 
 func groupOf(v *cirandav1.ViewResponse) groupJSON {
-	j := groupJSON{Blocked: orNull(v.GetBlocked()), History: []api.View{}, Node: v.GetNode(), Member: v.GetMember()}
+	j := groupJSON{Blocked: orNull(v.GetBlocked()), History: []api.View{}, Node: v.GetNode(), Member: v.GetMember(), Board: boardOf(v.GetBoard())}
 	if v.GetView() != nil {
 		view := api.ViewOf(&cirandav1.ViewChange{View: v.GetView()})
 		j.View = &view
@@ -175,6 +202,7 @@ func writeGroup(w io.Writer, v *cirandav1.ViewResponse) {
 	if b := v.GetBacklog(); b.GetSlowest() != 0 {
 		fmt.Fprintf(w, "messages wait for node %d, the slowest\n", b.GetSlowest())
 	}
+	writeBoard(w, v.GetBoard())
 	if len(v.GetHistory()) == 0 {
 		return
 	}
@@ -185,6 +213,21 @@ func writeGroup(w io.Writer, v *cirandav1.ViewResponse) {
 		fmt.Fprintln(table, strings.Join(cells, "\t"))
 	}
 	table.Flush()
+}
+
+// writeBoard prints the last notices of a board, if there is one.
+func writeBoard(w io.Writer, b *cirandav1.Board) {
+	if b == nil {
+		return
+	}
+	fmt.Fprintf(w, "board: %d notices since view %d, hash %s", b.GetCount(), b.GetSince(), b.GetHash())
+	if !b.GetReady() {
+		fmt.Fprint(w, "; it does not have the state of the others yet")
+	}
+	fmt.Fprintln(w)
+	for _, n := range b.GetNotices() {
+		fmt.Fprintf(w, "  node %d: %.70q\n", n.GetSender(), n.GetPayload())
+	}
 }
 
 // orDash names nodes; none are a dash.

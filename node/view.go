@@ -10,11 +10,13 @@ import (
 
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
+	"ciranda.dev/app/board"
 	"ciranda.dev/engine/live"
 	"ciranda.dev/node/member"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/group"
 	"ciranda.dev/protocol/multicast"
+	"ciranda.dev/protocol/transfer"
 )
 
 // A membership is the group as a node serves it: its own part in it.
@@ -64,7 +66,21 @@ func (m *membership) View(ctx context.Context, r *cirandav1.ViewRequest) (*ciran
 	if is, err := m.live.Ask(ctx, multicast.Query{}); err == nil {
 		answer.Backlog = encodeBacklog(is.(multicast.Status))
 	}
+	answer.Board = m.board(ctx)
 	return answer, nil
+}
+
+// board is the notice board here; nil if there is none.
+func (m *membership) board(ctx context.Context) *cirandav1.Board {
+	is, err := m.live.Ask(ctx, board.Query{})
+	if err != nil {
+		return nil
+	}
+	b := encodeBoard(is.(board.Contents))
+	if is, err := m.live.Ask(ctx, transfer.Query{}); err == nil {
+		b.Ready = is.(transfer.Status).Ready
+	}
+	return b
 }
 
 // noGroup says why a node could not be asked for its view.
@@ -132,6 +148,20 @@ func encodeStatus(id protocol.ID, s group.Status) *cirandav1.ViewResponse {
 		answer.History = append(answer.History, &cirandav1.ViewChange{View: encodeView(p.View), Joined: numbers(p.Joined), Gone: numbers(p.Gone)})
 	}
 	return answer
+}
+
+// What is shown of a board.
+const (
+	shownNotices = 10
+	shownOfOne   = 1 << 10 // bytes
+)
+
+func encodeBoard(c board.Contents) *cirandav1.Board {
+	b := &cirandav1.Board{Since: c.Since, Count: c.Count, Hash: c.Hash.String()}
+	for _, n := range c.Notices[max(0, len(c.Notices)-shownNotices):] {
+		b.Notices = append(b.Notices, &cirandav1.Notice{Sender: uint32(n.Sender), Payload: []byte(n.Text[:min(len(n.Text), shownOfOne)])})
+	}
+	return b
 }
 
 func encodeView(v group.View) *cirandav1.GroupView {

@@ -12,11 +12,13 @@ import (
 
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
+	"ciranda.dev/app/board"
 	"ciranda.dev/engine/live"
 	"ciranda.dev/node/member"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/group"
 	"ciranda.dev/protocol/multicast"
+	"ciranda.dev/protocol/transfer"
 	"ciranda.dev/transport"
 )
 
@@ -179,6 +181,40 @@ func TestNodesServeTheirView(t *testing.T) {
 	expect(t, err, codes.NotFound, "node", "this is node 1; the request is for node 2")
 	_, err = h.Group.Leave(soon(t), &cirandav1.LeaveRequest{Node: 2})
 	expect(t, err, codes.NotFound, "node", "this is node 1")
+}
+
+// poster is alone with a board.
+type poster struct {
+	alone
+	board board.Contents
+}
+
+func (p *poster) Answer(question any) (any, bool) {
+	switch question.(type) {
+	case board.Query:
+		return p.board, true
+	case transfer.Query:
+		return transfer.Status{Ready: true}, true
+	}
+	return p.alone.Answer(question)
+}
+
+// A node with a board shows the end of it.
+func TestNodesShowTheirBoard(t *testing.T) {
+	p := &poster{board: board.Contents{Since: 2, Count: 30, Hash: 0xabc}}
+	for i := range 12 {
+		p.board.Notices = append(p.board.Notices, board.Notice{Sender: 4, Text: fmt.Sprint(i) + strings.Repeat("é", 2000)})
+	}
+	v, err := hermit(t, p).Group.View(soon(t), &cirandav1.ViewRequest{})
+	b := v.GetBoard()
+	if err != nil || !b.GetReady() || b.GetSince() != 2 || b.GetCount() != 30 || b.GetHash() != "0000000000000abc" || len(b.GetNotices()) != 10 {
+		t.Fatalf("got %v, %v", b, err)
+	}
+	for i, n := range b.GetNotices() {
+		if begins := fmt.Sprint(i + 2); n.GetSender() != 4 || len(n.GetPayload()) != 1<<10 || !strings.HasPrefix(string(n.GetPayload()), begins+"é") {
+			t.Errorf("notice %d: got %d bytes of node %d: %.9q", i, len(n.GetPayload()), n.GetSender(), n.GetPayload())
+		}
+	}
 }
 
 // A node without a group says so, whatever is asked.

@@ -79,7 +79,9 @@ type ViewResponse struct {
 	// The last views that were installed there, the eldest first, at most 64.
 	History []*ViewChange `protobuf:"bytes,5,rep,name=history,proto3" json:"history,omitempty"`
 	// How the messages stand at that node. Absent if it carries none.
-	Backlog       *Backlog `protobuf:"bytes,6,opt,name=backlog,proto3" json:"backlog,omitempty"`
+	Backlog *Backlog `protobuf:"bytes,6,opt,name=backlog,proto3" json:"backlog,omitempty"`
+	// The notice board of that node. Absent if the nodes keep none.
+	Board         *Board `protobuf:"bytes,7,opt,name=board,proto3" json:"board,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -156,6 +158,148 @@ func (x *ViewResponse) GetBacklog() *Backlog {
 	return nil
 }
 
+func (x *ViewResponse) GetBoard() *Board {
+	if x != nil {
+		return x.Board
+	}
+	return nil
+}
+
+// A Board is a notice board that all members have alike.
+type Board struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether that node has it. Who joins has to get it from the others.
+	Ready bool `protobuf:"varint,1,opt,name=ready,proto3" json:"ready,omitempty"`
+	// The view in which it began, how many notices there have been since, and a hash of them, in hexadecimal: boards that
+	// began in one view and have as many notices have the same.
+	Since uint64 `protobuf:"varint,2,opt,name=since,proto3" json:"since,omitempty"`
+	Count uint64 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	Hash  string `protobuf:"bytes,4,opt,name=hash,proto3" json:"hash,omitempty"`
+	// The last notices, the eldest first, at most 10.
+	Notices       []*Notice `protobuf:"bytes,5,rep,name=notices,proto3" json:"notices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Board) Reset() {
+	*x = Board{}
+	mi := &file_ciranda_v1_group_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Board) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Board) ProtoMessage() {}
+
+func (x *Board) ProtoReflect() protoreflect.Message {
+	mi := &file_ciranda_v1_group_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Board.ProtoReflect.Descriptor instead.
+func (*Board) Descriptor() ([]byte, []int) {
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Board) GetReady() bool {
+	if x != nil {
+		return x.Ready
+	}
+	return false
+}
+
+func (x *Board) GetSince() uint64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *Board) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Board) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *Board) GetNotices() []*Notice {
+	if x != nil {
+		return x.Notices
+	}
+	return nil
+}
+
+// A Notice is one message on a board.
+type Notice struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Sender uint32                 `protobuf:"varint,1,opt,name=sender,proto3" json:"sender,omitempty"`
+	// Its first KiB.
+	Payload       []byte `protobuf:"bytes,2,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Notice) Reset() {
+	*x = Notice{}
+	mi := &file_ciranda_v1_group_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Notice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Notice) ProtoMessage() {}
+
+func (x *Notice) ProtoReflect() protoreflect.Message {
+	mi := &file_ciranda_v1_group_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Notice.ProtoReflect.Descriptor instead.
+func (*Notice) Descriptor() ([]byte, []int) {
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Notice) GetSender() uint32 {
+	if x != nil {
+		return x.Sender
+	}
+	return 0
+}
+
+func (x *Notice) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
 // A GroupView is a list of members on which all of them agree.
 type GroupView struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -171,7 +315,7 @@ type GroupView struct {
 
 func (x *GroupView) Reset() {
 	*x = GroupView{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[2]
+	mi := &file_ciranda_v1_group_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -183,7 +327,7 @@ func (x *GroupView) String() string {
 func (*GroupView) ProtoMessage() {}
 
 func (x *GroupView) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[2]
+	mi := &file_ciranda_v1_group_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -196,7 +340,7 @@ func (x *GroupView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupView.ProtoReflect.Descriptor instead.
 func (*GroupView) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{2}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GroupView) GetId() uint64 {
@@ -233,7 +377,7 @@ type GroupMember struct {
 
 func (x *GroupMember) Reset() {
 	*x = GroupMember{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[3]
+	mi := &file_ciranda_v1_group_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -245,7 +389,7 @@ func (x *GroupMember) String() string {
 func (*GroupMember) ProtoMessage() {}
 
 func (x *GroupMember) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[3]
+	mi := &file_ciranda_v1_group_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -258,7 +402,7 @@ func (x *GroupMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupMember.ProtoReflect.Descriptor instead.
 func (*GroupMember) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{3}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GroupMember) GetNode() uint32 {
@@ -297,7 +441,7 @@ type ViewChange struct {
 
 func (x *ViewChange) Reset() {
 	*x = ViewChange{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[4]
+	mi := &file_ciranda_v1_group_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -309,7 +453,7 @@ func (x *ViewChange) String() string {
 func (*ViewChange) ProtoMessage() {}
 
 func (x *ViewChange) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[4]
+	mi := &file_ciranda_v1_group_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -322,7 +466,7 @@ func (x *ViewChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ViewChange.ProtoReflect.Descriptor instead.
 func (*ViewChange) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{4}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ViewChange) GetView() *GroupView {
@@ -374,7 +518,7 @@ type Backlog struct {
 
 func (x *Backlog) Reset() {
 	*x = Backlog{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[5]
+	mi := &file_ciranda_v1_group_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -386,7 +530,7 @@ func (x *Backlog) String() string {
 func (*Backlog) ProtoMessage() {}
 
 func (x *Backlog) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[5]
+	mi := &file_ciranda_v1_group_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -399,7 +543,7 @@ func (x *Backlog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Backlog.ProtoReflect.Descriptor instead.
 func (*Backlog) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{5}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Backlog) GetLanes() []*Lane {
@@ -455,7 +599,7 @@ type Lane struct {
 
 func (x *Lane) Reset() {
 	*x = Lane{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[6]
+	mi := &file_ciranda_v1_group_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -467,7 +611,7 @@ func (x *Lane) String() string {
 func (*Lane) ProtoMessage() {}
 
 func (x *Lane) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[6]
+	mi := &file_ciranda_v1_group_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -480,7 +624,7 @@ func (x *Lane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lane.ProtoReflect.Descriptor instead.
 func (*Lane) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{6}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Lane) GetOrder() string {
@@ -513,7 +657,7 @@ type MulticastRequest struct {
 
 func (x *MulticastRequest) Reset() {
 	*x = MulticastRequest{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[7]
+	mi := &file_ciranda_v1_group_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -525,7 +669,7 @@ func (x *MulticastRequest) String() string {
 func (*MulticastRequest) ProtoMessage() {}
 
 func (x *MulticastRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[7]
+	mi := &file_ciranda_v1_group_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -538,7 +682,7 @@ func (x *MulticastRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MulticastRequest.ProtoReflect.Descriptor instead.
 func (*MulticastRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{7}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *MulticastRequest) GetNode() uint32 {
@@ -590,7 +734,7 @@ type MulticastResponse struct {
 
 func (x *MulticastResponse) Reset() {
 	*x = MulticastResponse{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[8]
+	mi := &file_ciranda_v1_group_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -602,7 +746,7 @@ func (x *MulticastResponse) String() string {
 func (*MulticastResponse) ProtoMessage() {}
 
 func (x *MulticastResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[8]
+	mi := &file_ciranda_v1_group_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -615,7 +759,7 @@ func (x *MulticastResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MulticastResponse.ProtoReflect.Descriptor instead.
 func (*MulticastResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{8}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *MulticastResponse) GetNode() uint32 {
@@ -660,7 +804,7 @@ type MulticastStreamRequest struct {
 
 func (x *MulticastStreamRequest) Reset() {
 	*x = MulticastStreamRequest{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[9]
+	mi := &file_ciranda_v1_group_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -672,7 +816,7 @@ func (x *MulticastStreamRequest) String() string {
 func (*MulticastStreamRequest) ProtoMessage() {}
 
 func (x *MulticastStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[9]
+	mi := &file_ciranda_v1_group_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -685,7 +829,7 @@ func (x *MulticastStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MulticastStreamRequest.ProtoReflect.Descriptor instead.
 func (*MulticastStreamRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{9}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *MulticastStreamRequest) GetNode() uint32 {
@@ -729,7 +873,7 @@ type MulticastStreamResponse struct {
 
 func (x *MulticastStreamResponse) Reset() {
 	*x = MulticastStreamResponse{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[10]
+	mi := &file_ciranda_v1_group_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +885,7 @@ func (x *MulticastStreamResponse) String() string {
 func (*MulticastStreamResponse) ProtoMessage() {}
 
 func (x *MulticastStreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[10]
+	mi := &file_ciranda_v1_group_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +898,7 @@ func (x *MulticastStreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MulticastStreamResponse.ProtoReflect.Descriptor instead.
 func (*MulticastStreamResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{10}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MulticastStreamResponse) GetNode() uint32 {
@@ -792,7 +936,7 @@ type ListenRequest struct {
 
 func (x *ListenRequest) Reset() {
 	*x = ListenRequest{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[11]
+	mi := &file_ciranda_v1_group_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +948,7 @@ func (x *ListenRequest) String() string {
 func (*ListenRequest) ProtoMessage() {}
 
 func (x *ListenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[11]
+	mi := &file_ciranda_v1_group_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +961,7 @@ func (x *ListenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenRequest.ProtoReflect.Descriptor instead.
 func (*ListenRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{11}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListenRequest) GetNode() uint32 {
@@ -851,7 +995,7 @@ type ListenResponse struct {
 
 func (x *ListenResponse) Reset() {
 	*x = ListenResponse{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[12]
+	mi := &file_ciranda_v1_group_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +1007,7 @@ func (x *ListenResponse) String() string {
 func (*ListenResponse) ProtoMessage() {}
 
 func (x *ListenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[12]
+	mi := &file_ciranda_v1_group_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +1020,7 @@ func (x *ListenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenResponse.ProtoReflect.Descriptor instead.
 func (*ListenResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{12}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListenResponse) GetHappenings() []*Happening {
@@ -903,7 +1047,7 @@ type Happening struct {
 
 func (x *Happening) Reset() {
 	*x = Happening{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[13]
+	mi := &file_ciranda_v1_group_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -915,7 +1059,7 @@ func (x *Happening) String() string {
 func (*Happening) ProtoMessage() {}
 
 func (x *Happening) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[13]
+	mi := &file_ciranda_v1_group_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -928,7 +1072,7 @@ func (x *Happening) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Happening.ProtoReflect.Descriptor instead.
 func (*Happening) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{13}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Happening) GetKind() isHappening_Kind {
@@ -1032,7 +1176,7 @@ type Listening struct {
 
 func (x *Listening) Reset() {
 	*x = Listening{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[14]
+	mi := &file_ciranda_v1_group_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1044,7 +1188,7 @@ func (x *Listening) String() string {
 func (*Listening) ProtoMessage() {}
 
 func (x *Listening) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[14]
+	mi := &file_ciranda_v1_group_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1057,7 +1201,7 @@ func (x *Listening) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listening.ProtoReflect.Descriptor instead.
 func (*Listening) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{14}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Listening) GetNode() uint32 {
@@ -1106,7 +1250,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[15]
+	mi := &file_ciranda_v1_group_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1262,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[15]
+	mi := &file_ciranda_v1_group_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1275,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{15}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Delivery) GetView() uint64 {
@@ -1197,7 +1341,7 @@ type Exclusion struct {
 
 func (x *Exclusion) Reset() {
 	*x = Exclusion{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[16]
+	mi := &file_ciranda_v1_group_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +1353,7 @@ func (x *Exclusion) String() string {
 func (*Exclusion) ProtoMessage() {}
 
 func (x *Exclusion) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[16]
+	mi := &file_ciranda_v1_group_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +1366,7 @@ func (x *Exclusion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exclusion.ProtoReflect.Descriptor instead.
 func (*Exclusion) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{16}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Exclusion) GetView() uint64 {
@@ -1258,7 +1402,7 @@ type Blockade struct {
 
 func (x *Blockade) Reset() {
 	*x = Blockade{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[17]
+	mi := &file_ciranda_v1_group_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +1414,7 @@ func (x *Blockade) String() string {
 func (*Blockade) ProtoMessage() {}
 
 func (x *Blockade) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[17]
+	mi := &file_ciranda_v1_group_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1427,7 @@ func (x *Blockade) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Blockade.ProtoReflect.Descriptor instead.
 func (*Blockade) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{17}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Blockade) GetWhy() string {
@@ -1310,7 +1454,7 @@ type LeaveRequest struct {
 
 func (x *LeaveRequest) Reset() {
 	*x = LeaveRequest{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[18]
+	mi := &file_ciranda_v1_group_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1322,7 +1466,7 @@ func (x *LeaveRequest) String() string {
 func (*LeaveRequest) ProtoMessage() {}
 
 func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[18]
+	mi := &file_ciranda_v1_group_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1335,7 +1479,7 @@ func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveRequest.ProtoReflect.Descriptor instead.
 func (*LeaveRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{18}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LeaveRequest) GetNode() uint32 {
@@ -1356,7 +1500,7 @@ type LeaveResponse struct {
 
 func (x *LeaveResponse) Reset() {
 	*x = LeaveResponse{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[19]
+	mi := &file_ciranda_v1_group_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +1512,7 @@ func (x *LeaveResponse) String() string {
 func (*LeaveResponse) ProtoMessage() {}
 
 func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[19]
+	mi := &file_ciranda_v1_group_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +1525,7 @@ func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveResponse.ProtoReflect.Descriptor instead.
 func (*LeaveResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{19}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LeaveResponse) GetNode() uint32 {
@@ -1408,7 +1552,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[20]
+	mi := &file_ciranda_v1_group_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1420,7 +1564,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[20]
+	mi := &file_ciranda_v1_group_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1433,7 +1577,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{20}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *JoinRequest) GetNode() uint32 {
@@ -1452,7 +1596,7 @@ type JoinResponse struct {
 
 func (x *JoinResponse) Reset() {
 	*x = JoinResponse{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[21]
+	mi := &file_ciranda_v1_group_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1464,7 +1608,7 @@ func (x *JoinResponse) String() string {
 func (*JoinResponse) ProtoMessage() {}
 
 func (x *JoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[21]
+	mi := &file_ciranda_v1_group_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1477,7 +1621,7 @@ func (x *JoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
 func (*JoinResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{21}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *JoinResponse) GetNode() uint32 {
@@ -1499,7 +1643,7 @@ type Listening_Next struct {
 
 func (x *Listening_Next) Reset() {
 	*x = Listening_Next{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[22]
+	mi := &file_ciranda_v1_group_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1655,7 @@ func (x *Listening_Next) String() string {
 func (*Listening_Next) ProtoMessage() {}
 
 func (x *Listening_Next) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[22]
+	mi := &file_ciranda_v1_group_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1668,7 @@ func (x *Listening_Next) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listening_Next.ProtoReflect.Descriptor instead.
 func (*Listening_Next) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{14, 0}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{16, 0}
 }
 
 func (x *Listening_Next) GetSender() uint32 {
@@ -1562,14 +1706,24 @@ const file_ciranda_v1_group_proto_rawDesc = "" +
 	"\x16ciranda/v1/group.proto\x12\n" +
 	"ciranda.v1\x1a\x17ciranda/v1/access.proto\"!\n" +
 	"\vViewRequest\x12\x12\n" +
-	"\x04node\x18\x01 \x01(\rR\x04node\"\xe0\x01\n" +
+	"\x04node\x18\x01 \x01(\rR\x04node\"\x89\x02\n" +
 	"\fViewResponse\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12)\n" +
 	"\x04view\x18\x02 \x01(\v2\x15.ciranda.v1.GroupViewR\x04view\x12\x16\n" +
 	"\x06member\x18\x03 \x01(\bR\x06member\x12\x18\n" +
 	"\ablocked\x18\x04 \x01(\tR\ablocked\x120\n" +
 	"\ahistory\x18\x05 \x03(\v2\x16.ciranda.v1.ViewChangeR\ahistory\x12-\n" +
-	"\abacklog\x18\x06 \x01(\v2\x13.ciranda.v1.BacklogR\abacklog\"p\n" +
+	"\abacklog\x18\x06 \x01(\v2\x13.ciranda.v1.BacklogR\abacklog\x12'\n" +
+	"\x05board\x18\a \x01(\v2\x11.ciranda.v1.BoardR\x05board\"\x8b\x01\n" +
+	"\x05Board\x12\x14\n" +
+	"\x05ready\x18\x01 \x01(\bR\x05ready\x12\x14\n" +
+	"\x05since\x18\x02 \x01(\x04R\x05since\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x04R\x05count\x12\x12\n" +
+	"\x04hash\x18\x04 \x01(\tR\x04hash\x12,\n" +
+	"\anotices\x18\x05 \x03(\v2\x12.ciranda.v1.NoticeR\anotices\":\n" +
+	"\x06Notice\x12\x16\n" +
+	"\x06sender\x18\x01 \x01(\rR\x06sender\x12\x18\n" +
+	"\apayload\x18\x02 \x01(\fR\apayload\"p\n" +
 	"\tGroupView\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12 \n" +
 	"\vcoordinator\x18\x02 \x01(\rR\vcoordinator\x121\n" +
@@ -1685,64 +1839,68 @@ func file_ciranda_v1_group_proto_rawDescGZIP() []byte {
 	return file_ciranda_v1_group_proto_rawDescData
 }
 
-var file_ciranda_v1_group_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_ciranda_v1_group_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_ciranda_v1_group_proto_goTypes = []any{
 	(*ViewRequest)(nil),             // 0: ciranda.v1.ViewRequest
 	(*ViewResponse)(nil),            // 1: ciranda.v1.ViewResponse
-	(*GroupView)(nil),               // 2: ciranda.v1.GroupView
-	(*GroupMember)(nil),             // 3: ciranda.v1.GroupMember
-	(*ViewChange)(nil),              // 4: ciranda.v1.ViewChange
-	(*Backlog)(nil),                 // 5: ciranda.v1.Backlog
-	(*Lane)(nil),                    // 6: ciranda.v1.Lane
-	(*MulticastRequest)(nil),        // 7: ciranda.v1.MulticastRequest
-	(*MulticastResponse)(nil),       // 8: ciranda.v1.MulticastResponse
-	(*MulticastStreamRequest)(nil),  // 9: ciranda.v1.MulticastStreamRequest
-	(*MulticastStreamResponse)(nil), // 10: ciranda.v1.MulticastStreamResponse
-	(*ListenRequest)(nil),           // 11: ciranda.v1.ListenRequest
-	(*ListenResponse)(nil),          // 12: ciranda.v1.ListenResponse
-	(*Happening)(nil),               // 13: ciranda.v1.Happening
-	(*Listening)(nil),               // 14: ciranda.v1.Listening
-	(*Delivery)(nil),                // 15: ciranda.v1.Delivery
-	(*Exclusion)(nil),               // 16: ciranda.v1.Exclusion
-	(*Blockade)(nil),                // 17: ciranda.v1.Blockade
-	(*LeaveRequest)(nil),            // 18: ciranda.v1.LeaveRequest
-	(*LeaveResponse)(nil),           // 19: ciranda.v1.LeaveResponse
-	(*JoinRequest)(nil),             // 20: ciranda.v1.JoinRequest
-	(*JoinResponse)(nil),            // 21: ciranda.v1.JoinResponse
-	(*Listening_Next)(nil),          // 22: ciranda.v1.Listening.Next
+	(*Board)(nil),                   // 2: ciranda.v1.Board
+	(*Notice)(nil),                  // 3: ciranda.v1.Notice
+	(*GroupView)(nil),               // 4: ciranda.v1.GroupView
+	(*GroupMember)(nil),             // 5: ciranda.v1.GroupMember
+	(*ViewChange)(nil),              // 6: ciranda.v1.ViewChange
+	(*Backlog)(nil),                 // 7: ciranda.v1.Backlog
+	(*Lane)(nil),                    // 8: ciranda.v1.Lane
+	(*MulticastRequest)(nil),        // 9: ciranda.v1.MulticastRequest
+	(*MulticastResponse)(nil),       // 10: ciranda.v1.MulticastResponse
+	(*MulticastStreamRequest)(nil),  // 11: ciranda.v1.MulticastStreamRequest
+	(*MulticastStreamResponse)(nil), // 12: ciranda.v1.MulticastStreamResponse
+	(*ListenRequest)(nil),           // 13: ciranda.v1.ListenRequest
+	(*ListenResponse)(nil),          // 14: ciranda.v1.ListenResponse
+	(*Happening)(nil),               // 15: ciranda.v1.Happening
+	(*Listening)(nil),               // 16: ciranda.v1.Listening
+	(*Delivery)(nil),                // 17: ciranda.v1.Delivery
+	(*Exclusion)(nil),               // 18: ciranda.v1.Exclusion
+	(*Blockade)(nil),                // 19: ciranda.v1.Blockade
+	(*LeaveRequest)(nil),            // 20: ciranda.v1.LeaveRequest
+	(*LeaveResponse)(nil),           // 21: ciranda.v1.LeaveResponse
+	(*JoinRequest)(nil),             // 22: ciranda.v1.JoinRequest
+	(*JoinResponse)(nil),            // 23: ciranda.v1.JoinResponse
+	(*Listening_Next)(nil),          // 24: ciranda.v1.Listening.Next
 }
 var file_ciranda_v1_group_proto_depIdxs = []int32{
-	2,  // 0: ciranda.v1.ViewResponse.view:type_name -> ciranda.v1.GroupView
-	4,  // 1: ciranda.v1.ViewResponse.history:type_name -> ciranda.v1.ViewChange
-	5,  // 2: ciranda.v1.ViewResponse.backlog:type_name -> ciranda.v1.Backlog
-	3,  // 3: ciranda.v1.GroupView.members:type_name -> ciranda.v1.GroupMember
-	2,  // 4: ciranda.v1.ViewChange.view:type_name -> ciranda.v1.GroupView
-	6,  // 5: ciranda.v1.Backlog.lanes:type_name -> ciranda.v1.Lane
-	6,  // 6: ciranda.v1.ListenRequest.lanes:type_name -> ciranda.v1.Lane
-	13, // 7: ciranda.v1.ListenResponse.happenings:type_name -> ciranda.v1.Happening
-	14, // 8: ciranda.v1.Happening.listening:type_name -> ciranda.v1.Listening
-	15, // 9: ciranda.v1.Happening.delivery:type_name -> ciranda.v1.Delivery
-	4,  // 10: ciranda.v1.Happening.view:type_name -> ciranda.v1.ViewChange
-	16, // 11: ciranda.v1.Happening.exclusion:type_name -> ciranda.v1.Exclusion
-	17, // 12: ciranda.v1.Happening.blockade:type_name -> ciranda.v1.Blockade
-	22, // 13: ciranda.v1.Listening.next:type_name -> ciranda.v1.Listening.Next
-	0,  // 14: ciranda.v1.GroupService.View:input_type -> ciranda.v1.ViewRequest
-	7,  // 15: ciranda.v1.GroupService.Multicast:input_type -> ciranda.v1.MulticastRequest
-	9,  // 16: ciranda.v1.GroupService.MulticastStream:input_type -> ciranda.v1.MulticastStreamRequest
-	11, // 17: ciranda.v1.GroupService.Listen:input_type -> ciranda.v1.ListenRequest
-	18, // 18: ciranda.v1.GroupService.Leave:input_type -> ciranda.v1.LeaveRequest
-	20, // 19: ciranda.v1.GroupService.Join:input_type -> ciranda.v1.JoinRequest
-	1,  // 20: ciranda.v1.GroupService.View:output_type -> ciranda.v1.ViewResponse
-	8,  // 21: ciranda.v1.GroupService.Multicast:output_type -> ciranda.v1.MulticastResponse
-	10, // 22: ciranda.v1.GroupService.MulticastStream:output_type -> ciranda.v1.MulticastStreamResponse
-	12, // 23: ciranda.v1.GroupService.Listen:output_type -> ciranda.v1.ListenResponse
-	19, // 24: ciranda.v1.GroupService.Leave:output_type -> ciranda.v1.LeaveResponse
-	21, // 25: ciranda.v1.GroupService.Join:output_type -> ciranda.v1.JoinResponse
-	20, // [20:26] is the sub-list for method output_type
-	14, // [14:20] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	4,  // 0: ciranda.v1.ViewResponse.view:type_name -> ciranda.v1.GroupView
+	6,  // 1: ciranda.v1.ViewResponse.history:type_name -> ciranda.v1.ViewChange
+	7,  // 2: ciranda.v1.ViewResponse.backlog:type_name -> ciranda.v1.Backlog
+	2,  // 3: ciranda.v1.ViewResponse.board:type_name -> ciranda.v1.Board
+	3,  // 4: ciranda.v1.Board.notices:type_name -> ciranda.v1.Notice
+	5,  // 5: ciranda.v1.GroupView.members:type_name -> ciranda.v1.GroupMember
+	4,  // 6: ciranda.v1.ViewChange.view:type_name -> ciranda.v1.GroupView
+	8,  // 7: ciranda.v1.Backlog.lanes:type_name -> ciranda.v1.Lane
+	8,  // 8: ciranda.v1.ListenRequest.lanes:type_name -> ciranda.v1.Lane
+	15, // 9: ciranda.v1.ListenResponse.happenings:type_name -> ciranda.v1.Happening
+	16, // 10: ciranda.v1.Happening.listening:type_name -> ciranda.v1.Listening
+	17, // 11: ciranda.v1.Happening.delivery:type_name -> ciranda.v1.Delivery
+	6,  // 12: ciranda.v1.Happening.view:type_name -> ciranda.v1.ViewChange
+	18, // 13: ciranda.v1.Happening.exclusion:type_name -> ciranda.v1.Exclusion
+	19, // 14: ciranda.v1.Happening.blockade:type_name -> ciranda.v1.Blockade
+	24, // 15: ciranda.v1.Listening.next:type_name -> ciranda.v1.Listening.Next
+	0,  // 16: ciranda.v1.GroupService.View:input_type -> ciranda.v1.ViewRequest
+	9,  // 17: ciranda.v1.GroupService.Multicast:input_type -> ciranda.v1.MulticastRequest
+	11, // 18: ciranda.v1.GroupService.MulticastStream:input_type -> ciranda.v1.MulticastStreamRequest
+	13, // 19: ciranda.v1.GroupService.Listen:input_type -> ciranda.v1.ListenRequest
+	20, // 20: ciranda.v1.GroupService.Leave:input_type -> ciranda.v1.LeaveRequest
+	22, // 21: ciranda.v1.GroupService.Join:input_type -> ciranda.v1.JoinRequest
+	1,  // 22: ciranda.v1.GroupService.View:output_type -> ciranda.v1.ViewResponse
+	10, // 23: ciranda.v1.GroupService.Multicast:output_type -> ciranda.v1.MulticastResponse
+	12, // 24: ciranda.v1.GroupService.MulticastStream:output_type -> ciranda.v1.MulticastStreamResponse
+	14, // 25: ciranda.v1.GroupService.Listen:output_type -> ciranda.v1.ListenResponse
+	21, // 26: ciranda.v1.GroupService.Leave:output_type -> ciranda.v1.LeaveResponse
+	23, // 27: ciranda.v1.GroupService.Join:output_type -> ciranda.v1.JoinResponse
+	22, // [22:28] is the sub-list for method output_type
+	16, // [16:22] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_ciranda_v1_group_proto_init() }
@@ -1751,7 +1909,7 @@ func file_ciranda_v1_group_proto_init() {
 		return
 	}
 	file_ciranda_v1_access_proto_init()
-	file_ciranda_v1_group_proto_msgTypes[13].OneofWrappers = []any{
+	file_ciranda_v1_group_proto_msgTypes[15].OneofWrappers = []any{
 		(*Happening_Listening)(nil),
 		(*Happening_Delivery)(nil),
 		(*Happening_View)(nil),
@@ -1764,7 +1922,7 @@ func file_ciranda_v1_group_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ciranda_v1_group_proto_rawDesc), len(file_ciranda_v1_group_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
