@@ -33,8 +33,14 @@ func TestApps(t *testing.T) {
 		}
 	}
 	for _, p := range profiles {
-		if err := (Spec{Profile: p}).Transfer().Validate(); err != nil {
-			t.Error(err)
+		for _, app := range []string{"board", Hosted} {
+			o := Spec{Profile: p, App: app}.Transfer()
+			if err := o.Validate(); err != nil {
+				t.Error(err)
+			}
+			if link := (Spec{Profile: p}).link().WithDefaults(); o.Window*o.Chunk > link.Window {
+				t.Errorf("%s: %d chunks of %d bytes are on their way; a link takes %d bytes", p.Name, o.Window, o.Chunk, link.Window)
+			}
 		}
 	}
 }

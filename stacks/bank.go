@@ -48,6 +48,9 @@ func (s Spec) Transfers() bool { return s.Orders != "" && (s.App == "board" || s
 // eleven of them may have on its way.
 func (s Spec) Transfer() transfer.Options {
 	t := transfer.Options{Silence: max(time.Second, 4*s.patience())}
+	if s.patience() >= time.Second { // chunks for a long way: as many as a link takes at once
+		t.Window = 16
+	}
 	if s.App == Hosted {
 		t.Hold = 48 << 20
 	}
