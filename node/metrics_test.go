@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	cirandav1 "ciranda.dev/api/ciranda/v1"
+	"ciranda.dev/transport/udp"
 )
 
 // scrape reads /metrics: the samples by their names with labels.
@@ -76,10 +77,13 @@ func TestMetrics(t *testing.T) {
 	documented(t, got)
 }
 
-// ofLayers are what the layers alone tell.
+// ofLayers are what the layers alone tell, and datagrams beside them.
 type ofLayers struct{ metrics }
 
-func (m ofLayers) Collect(to chan<- prometheus.Metric) { m.layers(samples{to}) }
+func (m ofLayers) Collect(to chan<- prometheus.Metric) {
+	m.layers(samples{to})
+	samples{to}.datagrams(udp.Stats{Sent: 4, Dropped: map[string]uint64{"foreign": 5}})
+}
 
 // A node tells of its group: all that the handbook names, and no more.
 func TestMetricsOfAGroup(t *testing.T) {
@@ -95,6 +99,8 @@ func TestMetricsOfAGroup(t *testing.T) {
 		"ciranda_group_view": "3", "ciranda_group_members": "1", "ciranda_group_is_member": "1", "ciranda_multicast_waiting_bytes": "7",
 		`ciranda_multicast_sent_total{order="total",uniform="true"}`:            "2",
 		`ciranda_multicast_delivered_bytes_total{order="total",uniform="true"}`: "3",
+		"ciranda_multicast_broadcasting":                                        "1", "ciranda_multicast_repairs_total": "9",
+		`ciranda_udp_datagrams_total{direction="sent"}`: "4", `ciranda_udp_dropped_total{reason="foreign"}`: "5",
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %q, want %q", name, got[name], want)
@@ -110,7 +116,7 @@ func TestMetricsOfAGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	named := map[string]bool{}
-	for _, name := range regexp.MustCompile("ciranda_(group|multicast)_[a-z_]+").FindAllString(string(text), -1) {
+	for _, name := range regexp.MustCompile("ciranda_(group|multicast|udp)_[a-z_]+").FindAllString(string(text), -1) {
 		named[name] = true
 	}
 	if !maps.Equal(told, named) {
@@ -141,7 +147,7 @@ func documented(t *testing.T, samples map[string]string) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(named)) {
-		if !told[name] && !regexp.MustCompile("^ciranda_(gateway|certificate|group|multicast)_").MatchString(name) {
+		if !told[name] && !regexp.MustCompile("^ciranda_(gateway|certificate|group|multicast|udp)_").MatchString(name) {
 			t.Errorf("docs/operating.md names %s, which no node tells", name)
 		}
 	}

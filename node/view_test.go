@@ -51,7 +51,8 @@ func (a *alone) Answer(question any) (any, bool) {
 		}
 		return s, true
 	case multicast.Query:
-		return multicast.Status{View: 3, Lanes: []multicast.Lane{{Order: multicast.FIFO}}, Waiting: 7, Full: true, Slowest: 2}, true
+		return multicast.Status{View: 3, Lanes: []multicast.Lane{{Order: multicast.FIFO}}, Waiting: 7, Full: true, Slowest: 2,
+			Broadcasts: &multicast.Broadcasts{Is: true, Repairs: 9}}, true
 	}
 	return nil, false
 }
