@@ -68,8 +68,8 @@ func (e *Error) details() []detail {
 
 // toConnect is an error of a service as connect carries it.
 func toConnect(err error) error {
-	var e *Error
-	if !errors.As(err, &e) {
+	e := AsError(err) // a gateway passes on what a node answered over gRPC
+	if e == nil {
 		return err
 	}
 	c := connect.NewError(connect.Code(e.Code), errors.New(e.Text))
@@ -81,7 +81,7 @@ func toConnect(err error) error {
 	return c
 }
 
-// AsError reads an error that a client received, or gives nil if err is none that came over gRPC.
+// AsError reads an error of a service, or one that a client received over gRPC. It gives nil if err is neither.
 func AsError(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -332,5 +333,16 @@ func TestTokenFile(t *testing.T) {
 	os.Chmod(path, 0o644)
 	if _, err := ReadToken(path); err == nil || !strings.Contains(err.Error(), "can be read by others") {
 		t.Errorf("a file that others can read: got %v", err)
+	}
+}
+
+// A service that asks another one over gRPC passes its errors on as they are.
+func TestErrorsOfOthersKeepTheirCodes(t *testing.T) {
+	err := toConnect(status.Error(codes.InvalidArgument, `found the order "totl"`))
+	if connect.CodeOf(err) != connect.CodeInvalidArgument || strings.Contains(err.Error(), "rpc error") {
+		t.Errorf("got %v", err)
+	}
+	if plain := errors.New("plain"); toConnect(plain) != plain || toConnect(nil) != nil {
+		t.Errorf("got %v and %v, want them as they were", toConnect(plain), toConnect(nil))
 	}
 }
