@@ -64,7 +64,7 @@ func TestShapeIsKept(t *testing.T) {
 		"the first time":                   {want: Shape{5, "bully", "heartbeat", "Local", 0, "bank", "all", "tcp", false}},
 		"what was asked for":               {asked: quorum, want: quorum},
 		"as it was":                        {was: quorum, want: quorum},
-		"of before there were any":         {was: Shape{3, "bully", "heartbeat", "Local", 0, "", "", "", false}, want: Shape{3, "bully", "heartbeat", "Local", 0, "none", "all", "tcp", false}},
+		"of before there were any":         {was: Shape{3, "bully", "heartbeat", "Local", 0, "", "", "", false}, want: Shape{3, "bully", "heartbeat", "Local", 0, "none", "none", "tcp", false}},
 		"timeouts and ports may change":    {was: quorum, asked: Shape{Profile: "WAN", Port: 22000}, want: Shape{7, "bully+quorum", "heartbeat", "WAN", 22000, "none", "fifo", "tcp", false}},
 		"fresh keeps nothing but its port": {was: quorum, fresh: true, want: Shape{5, "bully", "heartbeat", "Local", 21000, "bank", "all", "tcp", false}},
 		"fresh and another shape":          {was: quorum, asked: Shape{Nodes: 3}, fresh: true, want: Shape{3, "bully", "heartbeat", "Local", 21000, "bank", "all", "tcp", false}},
@@ -77,7 +77,7 @@ func TestShapeIsKept(t *testing.T) {
 
 func TestAnotherShapeIsRefused(t *testing.T) {
 	five, _ := settled(t, Shape{}, Shape{}, false)
-	for _, asked := range []Shape{{Nodes: 7}, {Election: "bully+stable"}, {Detector: "ring"}, {App: "none"}} {
+	for _, asked := range []Shape{{Nodes: 7}, {Election: "bully+stable"}, {Detector: "ring"}, {App: "none"}, {Orders: "fifo"}, {Orders: "none"}} {
 		_, err := settled(t, five, asked, false)
 		if e := api.AsError(err); !isMistake(err) || !strings.Contains(e.Hint, "--fresh") {
 			t.Errorf("%+v: got %v", asked, err)

@@ -26,7 +26,7 @@ type Shape struct {
 	Profile  string `json:"profile"`  // the name of a profile of timeouts; Local
 	Port     int    `json:"port"`     // the first of its ports; 0: some that are free
 	App      string `json:"app"`      // one of Apps; the first of them
-	// Orders are those in which the nodes multicast as a group: stacks.AllOrders, names joined by +, or none. It may change.
+	// Orders are those in which the nodes multicast as a group: stacks.AllOrders, names joined by +, or none.
 	Orders string `json:"orders"`
 	// Transport is what carries messages between nodes: one of node.Transports; the first of them. It may change.
 	Transport string `json:"transport"`
@@ -103,7 +103,8 @@ func settle(name, dir string, asked Shape, fresh bool) (Shape, error) {
 	if err := s.validate(); err != nil {
 		return s, err
 	}
-	if !fresh && known && (s.Nodes != was.Nodes || s.Election != was.Election || s.Detector != was.Detector || s.App != was.App) {
+	if !fresh && known && (s.Nodes != was.Nodes || s.Election != was.Election || s.Detector != was.Detector || s.App != was.App ||
+		s.Orders != was.Orders) {
 		return s, mistake("--fresh forgets what it has stored; --name starts another one beside it",
 			"the cluster %q is %s; it cannot become %s", name, was, s)
 	}
@@ -118,7 +119,7 @@ func kept(dir string) (was Shape, known bool, err error) {
 		return Shape{}, false, nil
 	}
 	if err == nil {
-		was.App = cmp.Or(was.App, noApp) // it is older than the first application
+		was.App, was.Orders = cmp.Or(was.App, noApp), cmp.Or(was.Orders, noApp) // it is older than the first of them
 		if err = was.filled(defaults()).validate(); err != nil {
 			err = fmt.Errorf("cluster: %s: %w", path, err)
 		}
@@ -131,10 +132,13 @@ func kept(dir string) (was Shape, known bool, err error) {
 
 func (s Shape) String() string {
 	text := fmt.Sprintf("%d nodes with %s + %s", s.Nodes, s.Detector, s.Election)
-	if s.App == noApp {
-		return text
+	if s.Orders != noApp {
+		text += " + group(" + s.Orders + ")"
 	}
-	return text + " + " + s.App
+	if s.App != noApp {
+		text += " + " + s.App
+	}
+	return text
 }
 
 // wipe removes what nodes have stored and logged.
