@@ -7,6 +7,9 @@ import (
 	"io"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 	"ciranda.dev/engine/network"
@@ -102,4 +105,22 @@ func told2(t *testing.T, g *Group) int {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// A request that runs out of time at a node is told in words, and one that the node refuses as it did.
+func TestRelayedErrors(t *testing.T) {
+	m := Member{Known: &cirandav1.NodeStatus{Id: 4}}
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{status.Error(codes.DeadlineExceeded, "context deadline exceeded"), "node 4: it has not answered in time"},
+		{status.Error(codes.DeadlineExceeded, "the node stands still"), "node 4: the node stands still"},
+		{status.Error(codes.Canceled, "x"), "node 4: it ended before it had answered"},
+		{errors.New("plain"), "plain"},
+	} {
+		if got := relay(t.Context(), m, c.err); got.Error() != c.want {
+			t.Errorf("%v: got %q, want %q", c.err, got, c.want)
+		}
+	}
 }

@@ -205,6 +205,9 @@ func relay(ctx context.Context, m Member, err error) error {
 		if e.Code == codes.Canceled && ctx.Err() == nil {
 			e.Code, e.Text = codes.Unavailable, "it ended before it had answered"
 		}
+		if e.Code == codes.DeadlineExceeded && e.Text == context.DeadlineExceeded.Error() {
+			e.Text = "it has not answered in time"
+		}
 		e.Text = fmt.Sprintf("node %d: %s", m.Known.Id, e.Text)
 		return e
 	}
