@@ -82,8 +82,16 @@ func Main() int {
 	if interrupted(ctx) && (errors.Is(err, context.Canceled) || code(err) == codes.Canceled) {
 		return exitInterrupted
 	}
-	report(os.Stderr, err)
+	report(os.Stderr, told(ctx, err))
 	return status(err)
+}
+
+// told is the error that people are told of: that a command was cancelled because of a signal is not what they ask.
+func told(ctx context.Context, err error) error {
+	if ctx.Err() != nil && err.Error() == context.Canceled.Error() {
+		return context.Cause(ctx) // "terminated signal received"
+	}
+	return err
 }
 
 // interrupted says whether Ctrl-C was pressed, and not some other signal given.

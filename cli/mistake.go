@@ -31,7 +31,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	}
 	kind := "command"
 	if cmd.HasParent() {
-		kind = cmd.Name()
+		kind = cmd.Name() + " command"
 	}
 	return mistake{fmt.Sprintf("unknown %s %q", kind, args[0]), didYouMean(args[0], names, cmd.CommandPath()+" --help lists them")}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,5 +26,21 @@ func TestOutputRemembersItsFirstError(t *testing.T) {
 	fmt.Fprintln(o, "lost")
 	if !errors.Is(o.failed, errFull) {
 		t.Errorf("got %v, want %v", o.failed, errFull)
+	}
+}
+
+// Who ends a command by a signal is told of that signal, and of any other error as it is.
+func TestSignalsAreNamed(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	failed := errors.New("failed")
+	if got := told(ctx, context.Canceled); got != context.Canceled {
+		t.Errorf("without a signal: got %v", got)
+	}
+	cancel(errors.New("terminated signal received"))
+	if got := told(ctx, context.Canceled); got.Error() != "terminated signal received" {
+		t.Errorf("got %v", got)
+	}
+	if got := told(ctx, failed); got != failed {
+		t.Errorf("got %v, want %v", got, failed)
 	}
 }
