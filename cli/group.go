@@ -146,6 +146,25 @@ type groupJSON struct {
 	Node    uint32     `json:"node"`    // who says so
 	Member  bool       `json:"member"`  // whether that node is in the view now
 	Board   *boardJSON `json:"board,omitempty"`
+	// Datagrams say whether its messages go by IP multicast, if the nodes use that.
+	Datagrams *datagramsJSON `json:"datagrams,omitempty"`
+}
+
+type datagramsJSON struct {
+	Used    bool    `json:"used"`
+	Why     *string `json:"why"` // they are not used; null if they are
+	Sent    uint64  `json:"sent"`
+	Heard   uint64  `json:"heard"`
+	Pleas   uint64  `json:"pleas"`   // how often the node asked for what it lacked
+	Repairs uint64  `json:"repairs"` // batches that it sent again
+}
+
+// datagramsOf are datagrams as JSON has them; nil if there are none.
+func datagramsOf(d *cirandav1.Datagrams) *datagramsJSON {
+	if d == nil {
+		return nil
+	}
+	return &datagramsJSON{d.GetUsed(), orNull(d.GetWhy()), d.GetSent(), d.GetHeard(), d.GetPleas(), d.GetRepairs()}
 }
 
 // boardJSON is the notice board of that node.
@@ -175,7 +194,8 @@ func boardOf(b *cirandav1.Board) *boardJSON {
 }
 
 func groupOf(v *cirandav1.ViewResponse) groupJSON {
-	j := groupJSON{Blocked: orNull(v.GetBlocked()), History: []api.View{}, Node: v.GetNode(), Member: v.GetMember(), Board: boardOf(v.GetBoard())}
+	j := groupJSON{Blocked: orNull(v.GetBlocked()), History: []api.View{}, Node: v.GetNode(), Member: v.GetMember(), Board: boardOf(v.GetBoard()),
+		Datagrams: datagramsOf(v.GetBacklog().GetDatagrams())}
 	if v.GetView() != nil {
 		view := api.ViewOf(&cirandav1.ViewChange{View: v.GetView()})
 		j.View = &view
@@ -202,6 +222,7 @@ func writeGroup(w io.Writer, v *cirandav1.ViewResponse) {
 	if b := v.GetBacklog(); b.GetSlowest() != 0 {
 		fmt.Fprintf(w, "messages wait for node %d, the slowest\n", b.GetSlowest())
 	}
+	writeDatagrams(w, v.GetBacklog().GetDatagrams())
 	writeBoard(w, v.GetBoard())
 	if len(v.GetHistory()) == 0 {
 		return
@@ -213,6 +234,17 @@ func writeGroup(w io.Writer, v *cirandav1.ViewResponse) {
 		fmt.Fprintln(table, strings.Join(cells, "\t"))
 	}
 	table.Flush()
+}
+
+// writeDatagrams says whether messages go by IP multicast, if the nodes use that.
+func writeDatagrams(w io.Writer, d *cirandav1.Datagrams) {
+	switch {
+	case d == nil:
+	case d.GetUsed():
+		fmt.Fprintf(w, "messages go by IP multicast: %d datagrams sent, %d heard, %d batches sent again\n", d.GetSent(), d.GetHeard(), d.GetRepairs())
+	default:
+		fmt.Fprintf(w, "messages go over connections, not by IP multicast: %s\n", d.GetWhy())
+	}
 }
 
 // writeBoard prints the last notices of a board, if there is one.

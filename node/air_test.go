@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"ciranda.dev/protocol/multicast"
 	"ciranda.dev/stacks"
 )
 
@@ -27,5 +28,16 @@ func TestUDPConfig(t *testing.T) {
 		if c.config.Spec.Datagrams != (c.want == "" && c.config.UDP != "") {
 			t.Errorf("%q: datagrams are %v", c.config.UDP, c.config.Spec.Datagrams)
 		}
+	}
+}
+
+// What the layer counts of datagrams is told by the API, and nothing where there are none.
+func TestDatagramsAreTold(t *testing.T) {
+	if d := encodeBacklog(multicast.Status{}).GetDatagrams(); d != nil {
+		t.Errorf("got %v without datagrams", d)
+	}
+	d := encodeBacklog(multicast.Status{Broadcasts: &multicast.Broadcasts{Is: true, Sent: 1, Heard: 2, Pleas: 3, Repairs: 4}}).GetDatagrams()
+	if !d.GetUsed() || d.GetWhy() != "" || d.GetSent() != 1 || d.GetHeard() != 2 || d.GetPleas() != 3 || d.GetRepairs() != 4 {
+		t.Errorf("got %v", d)
 	}
 }

@@ -180,6 +180,9 @@ func encodeBacklog(s multicast.Status) *cirandav1.Backlog {
 	for _, l := range s.Lanes {
 		b.Lanes = append(b.Lanes, &cirandav1.Lane{Order: l.Order.String(), Uniform: l.Uniform})
 	}
+	if d := s.Broadcasts; d != nil {
+		b.Datagrams = &cirandav1.Datagrams{Used: d.Is, Why: d.Why, Sent: d.Sent, Heard: d.Heard, Pleas: d.Pleas, Repairs: d.Repairs}
+	}
 	return b
 }
 

@@ -230,6 +230,9 @@ func TestNamespaces(t *testing.T) {
 			t.Errorf("node %d sent %v datagrams and received %v", i, sent, got)
 		}
 	}
+	if text := l.shown(1); !strings.Contains(text, "messages go by IP multicast: ") {
+		t.Errorf("group does not say so: %s", text)
+	}
 	before := l.metric(1, "udp_dropped_total", "malformed")
 	out, err := l.in(2, "bash", "-c", "for i in 1 2 3; do echo hostile > /dev/udp/10.77.7.1/7946; done").CombinedOutput()
 	if err != nil {
@@ -276,6 +279,9 @@ func TestNamespacesWithoutMulticast(t *testing.T) {
 	if v := l.metric(1, "multicast_broadcasting", ""); v != 0 {
 		t.Errorf("node 1 broadcasts: %v", v)
 	}
+	if text := l.shown(1); !strings.Contains(text, "not by IP multicast: found no answer to datagrams from node 2, 3") {
+		t.Errorf("group does not say so: %s", text)
+	}
 }
 
 // When a network that carried multicast ceases to, what was lost is repaired, and links take over.
@@ -291,6 +297,16 @@ func TestNamespacesWhereMulticastEnds(t *testing.T) {
 	l.await("a node says that it has given up", func() bool {
 		return regexp.MustCompile("go over connections.*too much of what was broadcast").MatchString(l.logOf(1) + l.logOf(2) + l.logOf(3))
 	})
+}
+
+// shown is what "ciranda group" prints at a node.
+func (l *lab) shown(i int) string {
+	l.t.Helper()
+	out, err := l.in(i, l.path("ciranda"), "group", "--node", strconv.Itoa(i), "--addr", "127.0.0.1:7001", "--credentials", l.path("ana")).CombinedOutput()
+	if err != nil {
+		l.t.Fatalf("group: %v: %s", err, out)
+	}
+	return string(out)
 }
 
 // logOf is what a node has logged until now.

@@ -511,7 +511,9 @@ type Backlog struct {
 	// Messages held that may not be delivered yet.
 	Early uint64 `protobuf:"varint,5,opt,name=early,proto3" json:"early,omitempty"`
 	// The member that own messages wait for; 0: they do not wait.
-	Slowest       uint32 `protobuf:"varint,6,opt,name=slowest,proto3" json:"slowest,omitempty"`
+	Slowest uint32 `protobuf:"varint,6,opt,name=slowest,proto3" json:"slowest,omitempty"`
+	// What goes by IP multicast. Absent if the nodes do not use that.
+	Datagrams     *Datagrams `protobuf:"bytes,7,opt,name=datagrams,proto3" json:"datagrams,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -588,6 +590,102 @@ func (x *Backlog) GetSlowest() uint32 {
 	return 0
 }
 
+func (x *Backlog) GetDatagrams() *Datagrams {
+	if x != nil {
+		return x.Datagrams
+	}
+	return nil
+}
+
+// Datagrams are a node's messages that go by IP multicast, in this life of the node.
+type Datagrams struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether they do now. Else they go over connections.
+	Used bool `protobuf:"varint,1,opt,name=used,proto3" json:"used,omitempty"`
+	// Why they do not; empty if they do.
+	Why string `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
+	// How many were sent, and how many of others were taken.
+	Sent  uint64 `protobuf:"varint,3,opt,name=sent,proto3" json:"sent,omitempty"`
+	Heard uint64 `protobuf:"varint,4,opt,name=heard,proto3" json:"heard,omitempty"`
+	// How often the node asked by IP multicast for what it lacked, and how many batches it sent again.
+	Pleas         uint64 `protobuf:"varint,5,opt,name=pleas,proto3" json:"pleas,omitempty"`
+	Repairs       uint64 `protobuf:"varint,6,opt,name=repairs,proto3" json:"repairs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Datagrams) Reset() {
+	*x = Datagrams{}
+	mi := &file_ciranda_v1_group_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Datagrams) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Datagrams) ProtoMessage() {}
+
+func (x *Datagrams) ProtoReflect() protoreflect.Message {
+	mi := &file_ciranda_v1_group_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Datagrams.ProtoReflect.Descriptor instead.
+func (*Datagrams) Descriptor() ([]byte, []int) {
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Datagrams) GetUsed() bool {
+	if x != nil {
+		return x.Used
+	}
+	return false
+}
+
+func (x *Datagrams) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *Datagrams) GetSent() uint64 {
+	if x != nil {
+		return x.Sent
+	}
+	return 0
+}
+
+func (x *Datagrams) GetHeard() uint64 {
+	if x != nil {
+		return x.Heard
+	}
+	return 0
+}
+
+func (x *Datagrams) GetPleas() uint64 {
+	if x != nil {
+		return x.Pleas
+	}
+	return 0
+}
+
+func (x *Datagrams) GetRepairs() uint64 {
+	if x != nil {
+		return x.Repairs
+	}
+	return 0
+}
+
 // A Lane is an order, uniform or not.
 type Lane struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -599,7 +697,7 @@ type Lane struct {
 
 func (x *Lane) Reset() {
 	*x = Lane{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[8]
+	mi := &file_ciranda_v1_group_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -611,7 +709,7 @@ func (x *Lane) String() string {
 func (*Lane) ProtoMessage() {}
 
 func (x *Lane) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[8]
+	mi := &file_ciranda_v1_group_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -624,7 +722,7 @@ func (x *Lane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lane.ProtoReflect.Descriptor instead.
 func (*Lane) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{8}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Lane) GetOrder() string {
@@ -657,7 +755,7 @@ type MulticastRequest struct {
 
 func (x *MulticastRequest) Reset() {
 	*x = MulticastRequest{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[9]
+	mi := &file_ciranda_v1_group_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -669,7 +767,7 @@ func (x *MulticastRequest) String() string {
 func (*MulticastRequest) ProtoMessage() {}
 
 func (x *MulticastRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[9]
+	mi := &file_ciranda_v1_group_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -682,7 +780,7 @@ func (x *MulticastRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MulticastRequest.ProtoReflect.Descriptor instead.
 func (*MulticastRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{9}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *MulticastRequest) GetNode() uint32 {
@@ -734,7 +832,7 @@ type MulticastResponse struct {
 
 func (x *MulticastResponse) Reset() {
 	*x = MulticastResponse{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[10]
+	mi := &file_ciranda_v1_group_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -746,7 +844,7 @@ func (x *MulticastResponse) String() string {
 func (*MulticastResponse) ProtoMessage() {}
 
 func (x *MulticastResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[10]
+	mi := &file_ciranda_v1_group_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -759,7 +857,7 @@ func (x *MulticastResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MulticastResponse.ProtoReflect.Descriptor instead.
 func (*MulticastResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{10}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *MulticastResponse) GetNode() uint32 {
@@ -804,7 +902,7 @@ type MulticastStreamRequest struct {
 
 func (x *MulticastStreamRequest) Reset() {
 	*x = MulticastStreamRequest{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[11]
+	mi := &file_ciranda_v1_group_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -816,7 +914,7 @@ func (x *MulticastStreamRequest) String() string {
 func (*MulticastStreamRequest) ProtoMessage() {}
 
 func (x *MulticastStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[11]
+	mi := &file_ciranda_v1_group_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -829,7 +927,7 @@ func (x *MulticastStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MulticastStreamRequest.ProtoReflect.Descriptor instead.
 func (*MulticastStreamRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{11}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MulticastStreamRequest) GetNode() uint32 {
@@ -873,7 +971,7 @@ type MulticastStreamResponse struct {
 
 func (x *MulticastStreamResponse) Reset() {
 	*x = MulticastStreamResponse{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[12]
+	mi := &file_ciranda_v1_group_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +983,7 @@ func (x *MulticastStreamResponse) String() string {
 func (*MulticastStreamResponse) ProtoMessage() {}
 
 func (x *MulticastStreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[12]
+	mi := &file_ciranda_v1_group_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +996,7 @@ func (x *MulticastStreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MulticastStreamResponse.ProtoReflect.Descriptor instead.
 func (*MulticastStreamResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{12}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *MulticastStreamResponse) GetNode() uint32 {
@@ -936,7 +1034,7 @@ type ListenRequest struct {
 
 func (x *ListenRequest) Reset() {
 	*x = ListenRequest{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[13]
+	mi := &file_ciranda_v1_group_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -948,7 +1046,7 @@ func (x *ListenRequest) String() string {
 func (*ListenRequest) ProtoMessage() {}
 
 func (x *ListenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[13]
+	mi := &file_ciranda_v1_group_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -961,7 +1059,7 @@ func (x *ListenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenRequest.ProtoReflect.Descriptor instead.
 func (*ListenRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{13}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListenRequest) GetNode() uint32 {
@@ -995,7 +1093,7 @@ type ListenResponse struct {
 
 func (x *ListenResponse) Reset() {
 	*x = ListenResponse{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[14]
+	mi := &file_ciranda_v1_group_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1105,7 @@ func (x *ListenResponse) String() string {
 func (*ListenResponse) ProtoMessage() {}
 
 func (x *ListenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[14]
+	mi := &file_ciranda_v1_group_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1118,7 @@ func (x *ListenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenResponse.ProtoReflect.Descriptor instead.
 func (*ListenResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{14}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListenResponse) GetHappenings() []*Happening {
@@ -1047,7 +1145,7 @@ type Happening struct {
 
 func (x *Happening) Reset() {
 	*x = Happening{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[15]
+	mi := &file_ciranda_v1_group_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1157,7 @@ func (x *Happening) String() string {
 func (*Happening) ProtoMessage() {}
 
 func (x *Happening) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[15]
+	mi := &file_ciranda_v1_group_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1170,7 @@ func (x *Happening) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Happening.ProtoReflect.Descriptor instead.
 func (*Happening) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{15}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Happening) GetKind() isHappening_Kind {
@@ -1176,7 +1274,7 @@ type Listening struct {
 
 func (x *Listening) Reset() {
 	*x = Listening{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[16]
+	mi := &file_ciranda_v1_group_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1188,7 +1286,7 @@ func (x *Listening) String() string {
 func (*Listening) ProtoMessage() {}
 
 func (x *Listening) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[16]
+	mi := &file_ciranda_v1_group_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1201,7 +1299,7 @@ func (x *Listening) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listening.ProtoReflect.Descriptor instead.
 func (*Listening) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{16}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Listening) GetNode() uint32 {
@@ -1250,7 +1348,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[17]
+	mi := &file_ciranda_v1_group_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1262,7 +1360,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[17]
+	mi := &file_ciranda_v1_group_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1275,7 +1373,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{17}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Delivery) GetView() uint64 {
@@ -1341,7 +1439,7 @@ type Exclusion struct {
 
 func (x *Exclusion) Reset() {
 	*x = Exclusion{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[18]
+	mi := &file_ciranda_v1_group_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1353,7 +1451,7 @@ func (x *Exclusion) String() string {
 func (*Exclusion) ProtoMessage() {}
 
 func (x *Exclusion) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[18]
+	mi := &file_ciranda_v1_group_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1366,7 +1464,7 @@ func (x *Exclusion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exclusion.ProtoReflect.Descriptor instead.
 func (*Exclusion) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{18}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Exclusion) GetView() uint64 {
@@ -1402,7 +1500,7 @@ type Blockade struct {
 
 func (x *Blockade) Reset() {
 	*x = Blockade{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[19]
+	mi := &file_ciranda_v1_group_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1414,7 +1512,7 @@ func (x *Blockade) String() string {
 func (*Blockade) ProtoMessage() {}
 
 func (x *Blockade) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[19]
+	mi := &file_ciranda_v1_group_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1427,7 +1525,7 @@ func (x *Blockade) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Blockade.ProtoReflect.Descriptor instead.
 func (*Blockade) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{19}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Blockade) GetWhy() string {
@@ -1454,7 +1552,7 @@ type LeaveRequest struct {
 
 func (x *LeaveRequest) Reset() {
 	*x = LeaveRequest{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[20]
+	mi := &file_ciranda_v1_group_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1466,7 +1564,7 @@ func (x *LeaveRequest) String() string {
 func (*LeaveRequest) ProtoMessage() {}
 
 func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[20]
+	mi := &file_ciranda_v1_group_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1479,7 +1577,7 @@ func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveRequest.ProtoReflect.Descriptor instead.
 func (*LeaveRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{20}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LeaveRequest) GetNode() uint32 {
@@ -1500,7 +1598,7 @@ type LeaveResponse struct {
 
 func (x *LeaveResponse) Reset() {
 	*x = LeaveResponse{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[21]
+	mi := &file_ciranda_v1_group_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1512,7 +1610,7 @@ func (x *LeaveResponse) String() string {
 func (*LeaveResponse) ProtoMessage() {}
 
 func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[21]
+	mi := &file_ciranda_v1_group_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1525,7 +1623,7 @@ func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveResponse.ProtoReflect.Descriptor instead.
 func (*LeaveResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{21}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LeaveResponse) GetNode() uint32 {
@@ -1552,7 +1650,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[22]
+	mi := &file_ciranda_v1_group_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1662,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[22]
+	mi := &file_ciranda_v1_group_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1675,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{22}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *JoinRequest) GetNode() uint32 {
@@ -1596,7 +1694,7 @@ type JoinResponse struct {
 
 func (x *JoinResponse) Reset() {
 	*x = JoinResponse{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[23]
+	mi := &file_ciranda_v1_group_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +1706,7 @@ func (x *JoinResponse) String() string {
 func (*JoinResponse) ProtoMessage() {}
 
 func (x *JoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[23]
+	mi := &file_ciranda_v1_group_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +1719,7 @@ func (x *JoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
 func (*JoinResponse) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{23}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *JoinResponse) GetNode() uint32 {
@@ -1643,7 +1741,7 @@ type Listening_Next struct {
 
 func (x *Listening_Next) Reset() {
 	*x = Listening_Next{}
-	mi := &file_ciranda_v1_group_proto_msgTypes[24]
+	mi := &file_ciranda_v1_group_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1655,7 +1753,7 @@ func (x *Listening_Next) String() string {
 func (*Listening_Next) ProtoMessage() {}
 
 func (x *Listening_Next) ProtoReflect() protoreflect.Message {
-	mi := &file_ciranda_v1_group_proto_msgTypes[24]
+	mi := &file_ciranda_v1_group_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1668,7 +1766,7 @@ func (x *Listening_Next) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listening_Next.ProtoReflect.Descriptor instead.
 func (*Listening_Next) Descriptor() ([]byte, []int) {
-	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{16, 0}
+	return file_ciranda_v1_group_proto_rawDescGZIP(), []int{17, 0}
 }
 
 func (x *Listening_Next) GetSender() uint32 {
@@ -1737,7 +1835,7 @@ const file_ciranda_v1_group_proto_rawDesc = "" +
 	"\x04view\x18\x01 \x01(\v2\x15.ciranda.v1.GroupViewR\x04view\x12\x16\n" +
 	"\x06joined\x18\x02 \x03(\rR\x06joined\x12\x12\n" +
 	"\x04gone\x18\x03 \x03(\rR\x04gone\x12\x18\n" +
-	"\alamport\x18\x04 \x01(\x04R\alamport\"\xcc\x01\n" +
+	"\alamport\x18\x04 \x01(\x04R\alamport\"\x81\x02\n" +
 	"\aBacklog\x12&\n" +
 	"\x05lanes\x18\x01 \x03(\v2\x10.ciranda.v1.LaneR\x05lanes\x12#\n" +
 	"\rwaiting_bytes\x18\x02 \x01(\x04R\fwaitingBytes\x12%\n" +
@@ -1745,7 +1843,15 @@ const file_ciranda_v1_group_proto_rawDesc = "" +
 	"\n" +
 	"kept_bytes\x18\x04 \x01(\x04R\tkeptBytes\x12\x14\n" +
 	"\x05early\x18\x05 \x01(\x04R\x05early\x12\x18\n" +
-	"\aslowest\x18\x06 \x01(\rR\aslowest\"6\n" +
+	"\aslowest\x18\x06 \x01(\rR\aslowest\x123\n" +
+	"\tdatagrams\x18\a \x01(\v2\x15.ciranda.v1.DatagramsR\tdatagrams\"\x8b\x01\n" +
+	"\tDatagrams\x12\x12\n" +
+	"\x04used\x18\x01 \x01(\bR\x04used\x12\x10\n" +
+	"\x03why\x18\x02 \x01(\tR\x03why\x12\x12\n" +
+	"\x04sent\x18\x03 \x01(\x04R\x04sent\x12\x14\n" +
+	"\x05heard\x18\x04 \x01(\x04R\x05heard\x12\x14\n" +
+	"\x05pleas\x18\x05 \x01(\x04R\x05pleas\x12\x18\n" +
+	"\arepairs\x18\x06 \x01(\x04R\arepairs\"6\n" +
 	"\x04Lane\x12\x14\n" +
 	"\x05order\x18\x01 \x01(\tR\x05order\x12\x18\n" +
 	"\auniform\x18\x02 \x01(\bR\auniform\"\x86\x01\n" +
@@ -1839,7 +1945,7 @@ func file_ciranda_v1_group_proto_rawDescGZIP() []byte {
 	return file_ciranda_v1_group_proto_rawDescData
 }
 
-var file_ciranda_v1_group_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_ciranda_v1_group_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_ciranda_v1_group_proto_goTypes = []any{
 	(*ViewRequest)(nil),             // 0: ciranda.v1.ViewRequest
 	(*ViewResponse)(nil),            // 1: ciranda.v1.ViewResponse
@@ -1849,23 +1955,24 @@ var file_ciranda_v1_group_proto_goTypes = []any{
 	(*GroupMember)(nil),             // 5: ciranda.v1.GroupMember
 	(*ViewChange)(nil),              // 6: ciranda.v1.ViewChange
 	(*Backlog)(nil),                 // 7: ciranda.v1.Backlog
-	(*Lane)(nil),                    // 8: ciranda.v1.Lane
-	(*MulticastRequest)(nil),        // 9: ciranda.v1.MulticastRequest
-	(*MulticastResponse)(nil),       // 10: ciranda.v1.MulticastResponse
-	(*MulticastStreamRequest)(nil),  // 11: ciranda.v1.MulticastStreamRequest
-	(*MulticastStreamResponse)(nil), // 12: ciranda.v1.MulticastStreamResponse
-	(*ListenRequest)(nil),           // 13: ciranda.v1.ListenRequest
-	(*ListenResponse)(nil),          // 14: ciranda.v1.ListenResponse
-	(*Happening)(nil),               // 15: ciranda.v1.Happening
-	(*Listening)(nil),               // 16: ciranda.v1.Listening
-	(*Delivery)(nil),                // 17: ciranda.v1.Delivery
-	(*Exclusion)(nil),               // 18: ciranda.v1.Exclusion
-	(*Blockade)(nil),                // 19: ciranda.v1.Blockade
-	(*LeaveRequest)(nil),            // 20: ciranda.v1.LeaveRequest
-	(*LeaveResponse)(nil),           // 21: ciranda.v1.LeaveResponse
-	(*JoinRequest)(nil),             // 22: ciranda.v1.JoinRequest
-	(*JoinResponse)(nil),            // 23: ciranda.v1.JoinResponse
-	(*Listening_Next)(nil),          // 24: ciranda.v1.Listening.Next
+	(*Datagrams)(nil),               // 8: ciranda.v1.Datagrams
+	(*Lane)(nil),                    // 9: ciranda.v1.Lane
+	(*MulticastRequest)(nil),        // 10: ciranda.v1.MulticastRequest
+	(*MulticastResponse)(nil),       // 11: ciranda.v1.MulticastResponse
+	(*MulticastStreamRequest)(nil),  // 12: ciranda.v1.MulticastStreamRequest
+	(*MulticastStreamResponse)(nil), // 13: ciranda.v1.MulticastStreamResponse
+	(*ListenRequest)(nil),           // 14: ciranda.v1.ListenRequest
+	(*ListenResponse)(nil),          // 15: ciranda.v1.ListenResponse
+	(*Happening)(nil),               // 16: ciranda.v1.Happening
+	(*Listening)(nil),               // 17: ciranda.v1.Listening
+	(*Delivery)(nil),                // 18: ciranda.v1.Delivery
+	(*Exclusion)(nil),               // 19: ciranda.v1.Exclusion
+	(*Blockade)(nil),                // 20: ciranda.v1.Blockade
+	(*LeaveRequest)(nil),            // 21: ciranda.v1.LeaveRequest
+	(*LeaveResponse)(nil),           // 22: ciranda.v1.LeaveResponse
+	(*JoinRequest)(nil),             // 23: ciranda.v1.JoinRequest
+	(*JoinResponse)(nil),            // 24: ciranda.v1.JoinResponse
+	(*Listening_Next)(nil),          // 25: ciranda.v1.Listening.Next
 }
 var file_ciranda_v1_group_proto_depIdxs = []int32{
 	4,  // 0: ciranda.v1.ViewResponse.view:type_name -> ciranda.v1.GroupView
@@ -1875,32 +1982,33 @@ var file_ciranda_v1_group_proto_depIdxs = []int32{
 	3,  // 4: ciranda.v1.Board.notices:type_name -> ciranda.v1.Notice
 	5,  // 5: ciranda.v1.GroupView.members:type_name -> ciranda.v1.GroupMember
 	4,  // 6: ciranda.v1.ViewChange.view:type_name -> ciranda.v1.GroupView
-	8,  // 7: ciranda.v1.Backlog.lanes:type_name -> ciranda.v1.Lane
-	8,  // 8: ciranda.v1.ListenRequest.lanes:type_name -> ciranda.v1.Lane
-	15, // 9: ciranda.v1.ListenResponse.happenings:type_name -> ciranda.v1.Happening
-	16, // 10: ciranda.v1.Happening.listening:type_name -> ciranda.v1.Listening
-	17, // 11: ciranda.v1.Happening.delivery:type_name -> ciranda.v1.Delivery
-	6,  // 12: ciranda.v1.Happening.view:type_name -> ciranda.v1.ViewChange
-	18, // 13: ciranda.v1.Happening.exclusion:type_name -> ciranda.v1.Exclusion
-	19, // 14: ciranda.v1.Happening.blockade:type_name -> ciranda.v1.Blockade
-	24, // 15: ciranda.v1.Listening.next:type_name -> ciranda.v1.Listening.Next
-	0,  // 16: ciranda.v1.GroupService.View:input_type -> ciranda.v1.ViewRequest
-	9,  // 17: ciranda.v1.GroupService.Multicast:input_type -> ciranda.v1.MulticastRequest
-	11, // 18: ciranda.v1.GroupService.MulticastStream:input_type -> ciranda.v1.MulticastStreamRequest
-	13, // 19: ciranda.v1.GroupService.Listen:input_type -> ciranda.v1.ListenRequest
-	20, // 20: ciranda.v1.GroupService.Leave:input_type -> ciranda.v1.LeaveRequest
-	22, // 21: ciranda.v1.GroupService.Join:input_type -> ciranda.v1.JoinRequest
-	1,  // 22: ciranda.v1.GroupService.View:output_type -> ciranda.v1.ViewResponse
-	10, // 23: ciranda.v1.GroupService.Multicast:output_type -> ciranda.v1.MulticastResponse
-	12, // 24: ciranda.v1.GroupService.MulticastStream:output_type -> ciranda.v1.MulticastStreamResponse
-	14, // 25: ciranda.v1.GroupService.Listen:output_type -> ciranda.v1.ListenResponse
-	21, // 26: ciranda.v1.GroupService.Leave:output_type -> ciranda.v1.LeaveResponse
-	23, // 27: ciranda.v1.GroupService.Join:output_type -> ciranda.v1.JoinResponse
-	22, // [22:28] is the sub-list for method output_type
-	16, // [16:22] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	9,  // 7: ciranda.v1.Backlog.lanes:type_name -> ciranda.v1.Lane
+	8,  // 8: ciranda.v1.Backlog.datagrams:type_name -> ciranda.v1.Datagrams
+	9,  // 9: ciranda.v1.ListenRequest.lanes:type_name -> ciranda.v1.Lane
+	16, // 10: ciranda.v1.ListenResponse.happenings:type_name -> ciranda.v1.Happening
+	17, // 11: ciranda.v1.Happening.listening:type_name -> ciranda.v1.Listening
+	18, // 12: ciranda.v1.Happening.delivery:type_name -> ciranda.v1.Delivery
+	6,  // 13: ciranda.v1.Happening.view:type_name -> ciranda.v1.ViewChange
+	19, // 14: ciranda.v1.Happening.exclusion:type_name -> ciranda.v1.Exclusion
+	20, // 15: ciranda.v1.Happening.blockade:type_name -> ciranda.v1.Blockade
+	25, // 16: ciranda.v1.Listening.next:type_name -> ciranda.v1.Listening.Next
+	0,  // 17: ciranda.v1.GroupService.View:input_type -> ciranda.v1.ViewRequest
+	10, // 18: ciranda.v1.GroupService.Multicast:input_type -> ciranda.v1.MulticastRequest
+	12, // 19: ciranda.v1.GroupService.MulticastStream:input_type -> ciranda.v1.MulticastStreamRequest
+	14, // 20: ciranda.v1.GroupService.Listen:input_type -> ciranda.v1.ListenRequest
+	21, // 21: ciranda.v1.GroupService.Leave:input_type -> ciranda.v1.LeaveRequest
+	23, // 22: ciranda.v1.GroupService.Join:input_type -> ciranda.v1.JoinRequest
+	1,  // 23: ciranda.v1.GroupService.View:output_type -> ciranda.v1.ViewResponse
+	11, // 24: ciranda.v1.GroupService.Multicast:output_type -> ciranda.v1.MulticastResponse
+	13, // 25: ciranda.v1.GroupService.MulticastStream:output_type -> ciranda.v1.MulticastStreamResponse
+	15, // 26: ciranda.v1.GroupService.Listen:output_type -> ciranda.v1.ListenResponse
+	22, // 27: ciranda.v1.GroupService.Leave:output_type -> ciranda.v1.LeaveResponse
+	24, // 28: ciranda.v1.GroupService.Join:output_type -> ciranda.v1.JoinResponse
+	23, // [23:29] is the sub-list for method output_type
+	17, // [17:23] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_ciranda_v1_group_proto_init() }
@@ -1909,7 +2017,7 @@ func file_ciranda_v1_group_proto_init() {
 		return
 	}
 	file_ciranda_v1_access_proto_init()
-	file_ciranda_v1_group_proto_msgTypes[15].OneofWrappers = []any{
+	file_ciranda_v1_group_proto_msgTypes[16].OneofWrappers = []any{
 		(*Happening_Listening)(nil),
 		(*Happening_Delivery)(nil),
 		(*Happening_View)(nil),
@@ -1922,7 +2030,7 @@ func file_ciranda_v1_group_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ciranda_v1_group_proto_rawDesc), len(file_ciranda_v1_group_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
