@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 
@@ -31,6 +33,9 @@ func (m *membership) Listen(ctx context.Context, r *cirandav1.ListenRequest, sen
 	if _, err := m.View(ctx, &cirandav1.ViewRequest{}); err != nil {
 		return err
 	}
+	if err := m.hears(r.GetLanes()); err != nil {
+		return err
+	}
 	select {
 	case m.ears <- struct{}{}:
 		defer func() { <-m.ears }()
@@ -52,6 +57,16 @@ func (m *membership) Listen(ctx context.Context, r *cirandav1.ListenRequest, sen
 			return err
 		}
 	}
+}
+
+// hears refuses orders that are not run: who listens to those would wait for ever.
+func (m *membership) hears(asked []*cirandav1.Lane) error {
+	for i, l := range asked {
+		if o := l.GetOrder(); o != "" && m.orders != nil && !slices.Contains(m.orders, o) {
+			return api.Wrong(fmt.Sprintf("lanes[%d].order", i), "found the order %s; expected one that is run: %s", o, strings.Join(m.orders, ", "))
+		}
+	}
+	return nil
 }
 
 // decodeLanes reads lanes; none stand for all of them.

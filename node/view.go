@@ -17,6 +17,7 @@ import (
 	"ciranda.dev/protocol/group"
 	"ciranda.dev/protocol/multicast"
 	"ciranda.dev/protocol/transfer"
+	"ciranda.dev/stacks"
 )
 
 // A membership is the group as a node serves it: its own part in it.
@@ -24,6 +25,7 @@ type membership struct {
 	id      protocol.ID
 	live    *live.Node
 	member  *member.Group
+	orders  []string      // that are run; nil: all
 	largest int           // bytes of a message
 	places  chan struct{} // taken by calls
 	ears    chan struct{} // taken by listeners
@@ -38,8 +40,16 @@ const (
 )
 
 func (n *Node) membership() *membership {
-	return &membership{id: n.cfg.ID, live: n.live, member: n.member, largest: largestMessage,
+	return &membership{id: n.cfg.ID, live: n.live, member: n.member, orders: run(n.cfg.Spec.Orders), largest: largestMessage,
 		places: make(chan struct{}, mostCasts), ears: make(chan struct{}, mostListeners)}
+}
+
+// run lists the orders that a stack runs; nil if it is all of them.
+func run(orders string) []string {
+	if orders == "" || orders == stacks.AllOrders {
+		return nil
+	}
+	return strings.Split(orders, "+")
 }
 
 // owns says that a request is for another node, if it is.
