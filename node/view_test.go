@@ -164,7 +164,7 @@ func plain(m any) string { return strings.Join(strings.Fields(fmt.Sprint(m)), " 
 func TestNodesServeTheirView(t *testing.T) {
 	h := hermit(t, &alone{})
 	v, err := h.Group.View(soon(t), &cirandav1.ViewRequest{})
-	want := `node:1 view:{id:3 coordinator:1 members:{node:1 incarnation:1 life:2}} member:true history:{view:{id:3 coordinator:1 members:{node:1 incarnation:1 life:2}} joined:1} backlog:{lanes:{order:"fifo"} waiting_bytes:7 slowest:2}`
+	want := `node:1 view:{id:3 coordinator:1 members:{node:1 incarnation:1 life:2}} member:true history:{view:{id:3 coordinator:1 members:{node:1 incarnation:1 life:2}} joined:1} backlog:{lanes:{order:"fifo"} waiting_bytes:7 slowest:2 datagrams:{used:true repairs:9}}`
 	if got := plain(v); err != nil || got != want {
 		t.Errorf("got %s, %v; want %s", got, err, want)
 	}
