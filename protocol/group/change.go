@@ -3,6 +3,7 @@ package group
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"ciranda.dev/protocol"
@@ -102,11 +103,34 @@ func (l *Layer) review(o *protocol.Out) {
 		return
 	}
 	named := l.named()
-	if len(named) < l.needed() || l.try.active && slices.Equal(named, l.try.named) {
+	if len(named) < l.needed() || len(l.awaited(named)) > 0 || l.try.active && slices.Equal(named, l.try.named) {
 		return
 	}
 	l.try.wait = 0
 	l.attempt(named, o)
+}
+
+// awaited are members that must be heard before the view can change, though enough nodes may vote. A node that has come
+// back votes, but what it held of the group's messages is lost. What a majority held must survive as long as no majority
+// has crashed: so of every majority somebody has to answer as the member that it was. That is not so if those that have ended
+// and those that are silent could be one. It does not help to wait once a majority is known to have ended, or all the rest.
+func (l *Layer) awaited(named []protocol.ID) (absent []protocol.ID) {
+	if l.view.ID == 0 || !l.opts.Traffic || l.opts.Mistake.trusts() {
+		return nil
+	}
+	ended, answered := 0, l.try.active && len(l.try.promises) == len(l.try.named)
+	for _, m := range l.view.Members {
+		switch {
+		case l.over(m), answered && slices.Contains(named, m.Node) && l.promiseOf(m) == nil:
+			ended++
+		case !slices.Contains(named, m.Node):
+			absent = append(absent, m.Node)
+		}
+	}
+	if needed := l.view.Majority(); ended >= needed || ended+len(absent) < needed {
+		return nil
+	}
+	return absent
 }
 
 // needed is how many nodes of the view must agree.
@@ -171,7 +195,7 @@ func (l *Layer) promise(from *peer, m Promise, o *protocol.Out) {
 	if l.opts.Mistake == SomeFlush {
 		enough = len(t.promises) >= l.view.Majority()
 	}
-	if enough && voters >= l.needed() {
+	if enough && voters >= l.needed() && (l.phase == out || len(l.awaited(t.named)) == 0) {
 		l.propose(o)
 	}
 }
@@ -333,6 +357,9 @@ func (l *Layer) standstill() string {
 		if here := len(l.view.Members) - l.missing(); here < needed && l.opts.Mistake != NoMajority {
 			return fmt.Sprintf("%d of %d of view %d are here, %d needed", here, len(l.view.Members), l.view.ID, needed)
 		}
+		if absent := l.awaited(l.named()); len(absent) > 0 {
+			return fmt.Sprintf("of view %d only node %s may hold what others that have come back forgot", l.view.ID, joinIDs(absent))
+		}
 		return ""
 	case len(l.hosts()) > 0:
 		return "joining"
@@ -343,6 +370,14 @@ func (l *Layer) standstill() string {
 	default:
 		return fmt.Sprintf("%d of %d of view %d are here, %d needed", len(rest), len(l.view.Members), l.view.ID, needed)
 	}
+}
+
+func joinIDs(ids []protocol.ID) string {
+	parts := make([]string, len(ids))
+	for i, id := range ids {
+		parts[i] = id.String()
+	}
+	return strings.Join(parts, ", ")
 }
 
 // missing counts the nodes of the view that are suspected.

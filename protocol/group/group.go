@@ -10,7 +10,9 @@
 // says how many it lacks. The configured nodes are view 0, in which nothing is ever sent; so founding is a change like any
 // other, and several groups cannot arise. A node votes by its number, over all its lives: what it promised is on its disk.
 // If it lost that disk it does not vote until it is a member again. After the failure of all nodes the last view is on
-// their disks, and once a majority of it is up they found the next.
+// their disks, and once a majority of it is up they found the next. But messages are not on disks: a member that has come
+// back votes, and does not stand for what it held before. While less than a majority has crashed, a change waits until
+// somebody of every majority answers as the member that it was.
 //
 // A change goes in three rounds. The proposer, who is the member of lowest rank that is not suspected, asks all that are
 // not: they stop sending and delivering, promise, and say what they hold ([Flush], [Held]). From the answers it makes the next

@@ -16,5 +16,11 @@ const (
 	NoMajority                          // whoever is not suspected decides
 	SomeFlush                           // a majority of promises is enough, though more were asked
 	VotesWithAmnesia                    // a node that lost its disk votes
-	lastMistake      = VotesWithAmnesia
+	TrustsAmnesia                       // a majority of nodes is enough, though some have forgotten the messages
+	lastMistake      = TrustsAmnesia
 )
+
+// trusts says whether a mistake is that of TrustsAmnesia too: some do harm only then.
+func (m Mistake) trusts() bool {
+	return m == TrustsAmnesia || m == Forgets || m == IgnoresAccepted || m == VotesWithAmnesia
+}

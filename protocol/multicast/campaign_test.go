@@ -32,6 +32,8 @@ type trial struct {
 	nodes int
 	lanes []multicast.Lane // in which they shout; nil for all
 	opts  multicast.Options
+	views group.Mistake
+	hole  bool    // one crash and one false suspicion, at the worst moment, and no other faults
 	wild  bool    // more nodes fail at once than a group can bear
 	loose bool    // without links: messages overtake each other, and some come twice
 	loss  float64 // and some are lost
@@ -61,7 +63,7 @@ func (c trial) build(self protocol.Self) (*protocol.Stack, error) {
 	if c.loose {
 		links = &cable{}
 	}
-	return protocol.NewStack(self, heartbeat.New(heartbeat.Options{}), links, group.New(group.Options{Traffic: true}),
+	return protocol.NewStack(self, heartbeat.New(heartbeat.Options{}), links, group.New(group.Options{Traffic: true, Mistake: c.views}),
 		multicast.New(c.opts), &shouter{slow: c.opts.Credit})
 }
 
@@ -123,7 +125,10 @@ func (c trial) run(t testing.TB, seed uint64) *outcome {
 		}
 	}
 	script := []sim.Action{{At: ms, Do: c.chat}, {At: calmAt + ms, Do: backAll}}
-	if !c.quiet {
+	switch {
+	case c.hole:
+		script = append(script, hole...)
+	case !c.quiet:
 		script = append(script, sim.Action{At: 300 * ms, Do: c.disturb()})
 	}
 	script = append(script, sim.Action{At: duration, Do: func(*sim.Sim) {}})
@@ -218,6 +223,24 @@ func (c trial) disturb() func(s *sim.Sim) {
 		s.Plan(sim.Action{At: s.Now() + time.Duration(f.Intn(500))*ms, Do: again})
 	}
 	return again
+}
+
+// In the hole node 2 suspects node 3 in vain, and node 1 has just come back: both may vote.
+var hole = []sim.Action{
+	{At: 3 * time.Second, Do: func(s *sim.Sim) { cutOff(s, 2, s.Cut) }},
+	{At: 3300 * ms, Do: func(s *sim.Sim) { cutOff(s, 2, s.Mend) }},
+	{At: 3310 * ms, Do: func(s *sim.Sim) { s.Crash(1, false, false) }},
+	{At: 3370 * ms, Do: func(s *sim.Sim) { s.Recover(1) }},
+}
+
+// cutOff does something to both directions between a node and all others.
+func cutOff(s *sim.Sim, node protocol.ID, do func(p, q protocol.ID)) {
+	for _, id := range s.World().Group() {
+		if id != node {
+			do(id, node)
+			do(node, id)
+		}
+	}
 }
 
 // noticed is how long it takes at most until a fault that is over has no more consequences.

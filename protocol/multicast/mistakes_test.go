@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"ciranda.dev/protocol/group"
 	"ciranda.dev/protocol/multicast"
 )
 
@@ -65,5 +66,24 @@ func TestMistakesShow(t *testing.T) {
 			}
 			t.Errorf("%d runs, and %s notices nothing", m.runs, m.property)
 		})
+	}
+}
+
+// A voter that has forgotten what it held must not stand in for one that has not.
+func TestForgetfulVoter(t *testing.T) {
+	right := trial{nodes: 3, hole: true, hurry: 5 * ms}
+	wrong := right
+	wrong.views = group.TrustsAmnesia
+	noticed := 0
+	for seed := range uint64(40) {
+		if run := right.run(t, seed); len(run.wrong) > 0 || run.left != "" {
+			t.Fatalf("seed %d: %s%s", seed, strings.Join(run.wrong, "\n"), run.left)
+		}
+		if run := wrong.run(t, seed); run.by("multicast-uniform") {
+			noticed++
+		}
+	}
+	if t.Logf("the mistake shows in %d of 40 runs", noticed); noticed == 0 {
+		t.Error("multicast-uniform notices nothing in 40 runs")
 	}
 }

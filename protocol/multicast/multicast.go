@@ -11,7 +11,8 @@
 // its own stream, while they themselves go straight from their senders to everybody. The messages of Lamport's order are
 // delivered by their time stamps, once every member has shown by a later one that nothing earlier can come. A uniform message
 // waits, besides, until it is known to be held by more than half of the view: so it is in the cut of any next view, and
-// what a member delivered before it died is delivered by all who go on. A place in a total order must be held so too.
+// what a member delivered before it died is delivered by all who go on, unless a majority of the view crashes before the next
+// one. A place in a total order must be held so too.
 //
 // When the view changes the layer stops, says what it holds, and fetches what the cut has and it lacks. Then it
 // delivers all that is within the cut: of a total order what has places first, the rest in an order that follows from the
