@@ -153,10 +153,18 @@ func TestComesBack(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	ctx := within(t)
 	c := newCircle(t, 3)
+	without := make(chan struct{}, 1) // node 1 is in a view that is without node 3
 	for id := 1; id <= 2; id++ {
 		m := c.join(id, &ciranda.Group{})
 		go func() {
-			for range m.Events(ctx) { // it reads and does nothing
+			members := 0
+			for e := range m.Events(ctx) {
+				if v, is := e.(ciranda.View); is {
+					if id == 1 && len(v.Members) < members {
+						without <- struct{}{}
+					}
+					members = len(v.Members)
+				}
 			}
 		}()
 	}
@@ -171,6 +179,11 @@ func TestSlowReader(t *testing.T) {
 		if err := c.members[1].Multicast(ctx, ciranda.FIFO, false, payload); err != nil {
 			t.Fatal(err)
 		}
+	}
+	select {
+	case <-without: // it has given up; before that, reading would make room
+	case <-ctx.Done():
+		t.Fatal("node 3 stays in the group")
 	}
 	heard := 0
 	for e, err := range slow.Events(ctx) {
