@@ -170,12 +170,26 @@ func (r *running) Recover(ctx context.Context, id protocol.ID, diskLost bool) er
 func (r *running) Pause(ctx context.Context, id protocol.ID) error {
 	c := r.container(id)
 	r.Paused(id)
-	if _, err := command(ctx, nil, "pause", r.nameOf(c)); err != nil {
+	if err := freeze(ctx, r.nameOf(c)); err != nil {
 		return err
 	}
 	r.become(c, cirandav1.NodeState_NODE_STATE_PAUSED, c.client)
 	r.group.Note(trace.Event{Kind: trace.Pause, Node: id, Inc: c.life, T: node.Monotonic()})
 	return nil
+}
+
+// freezes is how often the engine is asked to pause a container.
+const freezes = 5
+
+// freeze pauses a container. An engine that does not get hold of all threads of a busy process in time lets it go on and
+// says that it was unable to freeze it. Asked again it usually can.
+func freeze(ctx context.Context, name string) (err error) {
+	for range freezes {
+		if _, err = command(ctx, nil, "pause", name); err == nil || !strings.Contains(err.Error(), "unable to freeze") {
+			return err
+		}
+	}
+	return err
 }
 
 // Resume lets a paused node go on, and does to it what was to be done meanwhile.
