@@ -1,0 +1,154 @@
+// Package invocation makes calls out of messages: a request, a reply, and a clear word about what is known when the reply
+// does not come.
+//
+// It is two values without input or output. A [Client] is one life of a caller: it numbers calls, sends them again where
+// that may help, acknowledges replies, renews its sessions and ends calls at their deadlines. A [Server] is one life of
+// a callee: it keeps sessions and reply tables, tells copies from new calls, and says what is to be executed. Both take
+// the time and an input, and append to a slice of effects that the caller owns. They start no goroutine and set no
+// timer: Next says when Expire wants to be called. They are not safe for use by several goroutines at once.
+//
+// There are three semantics. [Maybe] sends a request once. [AtLeastOnce] sends it until a reply comes, and the server
+// executes every copy: it is for operations that may be repeated. [AtMostOnce] does the same, and the server filters
+// copies by the request's id. An [Outcome] says whether the call happened, did not, or may have.
+//
+// What is not promised. At most once holds as long as the server's memory or the number of its life does: a server that
+// restarts without the one must have a new one of the other. A call that ends at its deadline may be executed
+// afterwards, within its budget. No order is kept between calls. Nothing here outlives a crash: who wants calls that are executed
+// exactly once over crashes of both sides stores the tables together with the effects.
+//
+// A. D. Birrell, B. J. Nelson, Implementing Remote Procedure Calls, ACM TOCS 2(1), 1984. Orphans die as in B. J. Nelson,
+// Remote Procedure Call, 1981: by reincarnation and by expiration.
+package invocation
+
+import (
+	"cmp"
+	"encoding/hex"
+	"fmt"
+	"time"
+)
+
+// A ClientID names a caller: 128 random bits, or [NodeClient] for a node.
+type ClientID [16]byte
+
+// NodeClient is the client that a node is. It has 112 zero bits, which no random id has.
+func NodeClient(node uint16) ClientID {
+	var id ClientID
+	id[14], id[15] = byte(node>>8), byte(node)
+	return id
+}
+
+func (id ClientID) String() string { return hex.EncodeToString(id[:]) }
+
+// A RID is the id of a request, the same on every hop and in every copy.
+type RID struct {
+	Client      ClientID `json:"client"`
+	Incarnation uint64   `json:"inc"` // the client's life, from 1
+	Seq         uint64   `json:"seq"` // counts the calls of that life, from 1
+}
+
+func (r RID) String() string { return fmt.Sprintf("%s.%d.%d", r.Client, r.Incarnation, r.Seq) }
+
+// Semantics say how often a call that returns may have been executed.
+type Semantics uint8
+
+// The semantics.
+const (
+	AtMostOnce  Semantics = iota // executed once if it returns, else not or once
+	AtLeastOnce                  // executed once or more if it returns: for operations that may be repeated
+	Maybe                        // sent once: executed if it returns, else perhaps
+)
+
+func (s Semantics) String() string {
+	if int(s) < len(semanticsNames) {
+		return semanticsNames[s]
+	}
+	return fmt.Sprintf("semantics %d", uint8(s))
+}
+
+var semanticsNames = []string{"at-most-once", "at-least-once", "maybe"}
+
+// A Knowledge says what is known of the execution of a call.
+type Knowledge uint8
+
+// What is known.
+const (
+	Executed    Knowledge = iota + 1 // it was executed, and this is its result
+	NotExecuted                      // it was not executed and will not be
+	Unknown                          // it may have been executed, or may yet be
+)
+
+func (k Knowledge) String() string {
+	if k >= Executed && k <= Unknown {
+		return [...]string{"executed", "not executed", "unknown"}[k-1]
+	}
+	return fmt.Sprintf("knowledge %d", uint8(k))
+}
+
+// A Status says how a call ended.
+type Status uint8
+
+// The ends of calls. A server replies the first five; the client adds the others.
+const (
+	OK         Status = iota + 1 // executed, with a result
+	Failed                       // executed, and the operation returned an error: the result describes it
+	Refused                      // not executed, for a reason that stays: the result says it
+	Rejected                     // not executed, for a reason that passes
+	Overrun                      // the budget ran out before the server could begin
+	Deadline                     // the deadline passed at the caller
+	Restarted                    // the server has a new life and knows nothing of the call
+	SessionEnd                   // the server ended the session
+)
+
+func (s Status) String() string {
+	if s >= OK && s <= SessionEnd {
+		return [...]string{"ok", "failed", "refused", "rejected", "overrun", "deadline", "restarted", "session end"}[s-1]
+	}
+	return fmt.Sprintf("status %d", uint8(s))
+}
+
+// An Outcome is the end of a call.
+type Outcome struct {
+	RID       RID       `json:"rid"`
+	Status    Status    `json:"status"`
+	Knowledge Knowledge `json:"knowledge"`
+	Result    []byte    `json:"result,omitempty"`
+}
+
+// Options are the figures of both sides. Zeros stand for the defaults.
+type Options struct {
+	Lease   time.Duration // a session that is silent for so long ends: 10 s. Renewed at half.
+	Resend  time.Duration // the first wait before a request is sent again where messages get lost: 100 ms. It doubles.
+	Longest time.Duration // the longest such wait: 2 s
+	Idle    time.Duration // without a call for so long a client acknowledges what it has: 200 ms
+	Entries int           // calls of one client at one server, executing or not acknowledged: 1024
+	Clients int           // sessions of a server, and lives it remembers: 65,536 of each
+	Mistake Mistake       // for the tests of checks only
+}
+
+// WithDefaults fills in what is zero.
+func (o Options) WithDefaults() Options {
+	o.Lease = cmp.Or(o.Lease, 10*time.Second)
+	o.Resend = cmp.Or(o.Resend, 100*time.Millisecond)
+	o.Longest = cmp.Or(o.Longest, 2*time.Second)
+	o.Idle = cmp.Or(o.Idle, 200*time.Millisecond)
+	o.Entries = cmp.Or(o.Entries, 1024)
+	o.Clients = cmp.Or(o.Clients, 65536)
+	return o
+}
+
+// Validate says which figure makes no sense.
+func (o Options) Validate() error {
+	o = o.WithDefaults()
+	switch {
+	case o.Resend < 0 || o.Longest < o.Resend:
+		return fmt.Errorf("invocation: the longest wait %v must not be below the first, %v, nor that below 0", o.Longest, o.Resend)
+	case o.Lease <= 2*o.Longest:
+		return fmt.Errorf("invocation: the lease %v must be more than twice the longest wait, %v", o.Lease, o.Longest)
+	case o.Idle < 0 || o.Entries < 0 || o.Clients < 0:
+		return fmt.Errorf("invocation: idle %v, entries %d and clients %d must be above 0", o.Idle, o.Entries, o.Clients)
+	}
+	return nil
+}
+
+// never is the time of what is not to come.
+const never = time.Duration(1<<63 - 1)

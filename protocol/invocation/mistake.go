@@ -1,0 +1,21 @@
+package invocation
+
+// A Mistake is a deliberate error for the tests of the checks: a check that does not notice the mistake it is meant for
+// is too weak.
+type Mistake uint8
+
+// The mistakes.
+const (
+	NoMistake Mistake = iota
+
+	ForgetsRunning   // no entry is kept while a call is executed
+	Evicts           // a full table drops its oldest entry, acknowledged or not
+	Renumbers        // a request that is sent again gets a new number
+	AcksHighest      // the highest call that returned is acknowledged with all below it
+	IgnoresRestart   // a request for a former life of the server is executed
+	KeyedBySeq       // replies are found by the number alone, whatever the client's life
+	SessionPerSocket // each connection begins with an empty table
+	ServesOldLives   // a call of a former life of its client is executed
+	ServesOldRoots   // a nested call is judged by its direct caller alone
+	LeaseFromAnswer  // the client counts its lease from the arrival of the answer
+)
