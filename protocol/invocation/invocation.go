@@ -23,7 +23,10 @@ package invocation
 import (
 	"cmp"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -37,7 +40,55 @@ func NodeClient(node uint16) ClientID {
 	return id
 }
 
-func (id ClientID) String() string { return hex.EncodeToString(id[:]) }
+// String is the id in 32 hexadecimal digits, or "node 3".
+func (id ClientID) String() string {
+	if n := id.Node(); n != 0 {
+		return "node " + strconv.Itoa(int(n))
+	}
+	return hex.EncodeToString(id[:])
+}
+
+// Node is the number of the node that the client is; 0 if it is none.
+func (id ClientID) Node() uint16 {
+	n := uint16(id[14])<<8 | uint16(id[15])
+	if id != NodeClient(n) {
+		return 0
+	}
+	return n
+}
+
+// MarshalText gives what String does.
+func (id ClientID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads that.
+func (id *ClientID) UnmarshalText(text []byte) error {
+	if number, ok := strings.CutPrefix(string(text), "node "); ok {
+		n, err := strconv.ParseUint(number, 10, 16)
+		if err != nil || n == 0 {
+			return fmt.Errorf("found the client %.40q; expected node 1 to node 65535, or 32 hexadecimal digits", text)
+		}
+		*id = NodeClient(uint16(n))
+		return nil
+	}
+	b, err := hex.DecodeString(string(text))
+	if err != nil || len(b) != len(id) {
+		return fmt.Errorf("found the client %.40q; expected 32 hexadecimal digits, or the number of a node, such as node 3", text)
+	}
+	copy(id[:], b)
+	return nil
+}
+
+// MarshalBinary gives the 16 bytes.
+func (id ClientID) MarshalBinary() ([]byte, error) { return id[:], nil }
+
+// UnmarshalBinary takes 16 bytes.
+func (id *ClientID) UnmarshalBinary(b []byte) error {
+	if len(b) != len(id) {
+		return errors.New("a client id has 16 bytes")
+	}
+	copy(id[:], b)
+	return nil
+}
 
 // A RID is the id of a request, the same on every hop and in every copy.
 type RID struct {

@@ -1,6 +1,8 @@
 package invocation
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -203,5 +205,35 @@ func BenchmarkCall(b *testing.B) {
 	}
 	if cs[0].Outcome.Status != OK {
 		b.Fatal(cs[0].Outcome)
+	}
+}
+
+// Ids read as they are written. Those of objects are shown as hashes only.
+func TestIDs(t *testing.T) {
+	for _, id := range []ClientID{NodeClient(3), NodeClient(65535), {1, 2, 3}, {15: 1, 0: 1}} {
+		text, _ := id.MarshalText()
+		var back ClientID
+		if err := back.UnmarshalText(text); err != nil || back != id {
+			t.Errorf("%s reads as %s, %v", text, back, err)
+		}
+		b, _ := id.MarshalBinary()
+		if err := back.UnmarshalBinary(b); err != nil || back != id {
+			t.Errorf("%x reads as %s, %v", b, back, err)
+		}
+	}
+	for _, wrong := range []string{"", "node", "node 0", "node 70000", "node x", "abc", "zz"} {
+		if err := new(ClientID).UnmarshalText([]byte(wrong)); err == nil {
+			t.Errorf("%q reads", wrong)
+		}
+	}
+	object := ObjectID{1, 2, 3}
+	b, _ := object.MarshalBinary()
+	var back ObjectID
+	if err := back.UnmarshalBinary(b); err != nil || back != object || back.UnmarshalBinary(b[1:]) == nil {
+		t.Errorf("%x reads as %x, %v", b, back, err)
+	}
+	text, _ := object.MarshalText()
+	if string(text) != fmt.Sprint(object) || len(text) != 16 || strings.Contains(string(text), "010203") {
+		t.Errorf("an object shows itself as %s", text)
 	}
 }
