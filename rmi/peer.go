@@ -1,0 +1,322 @@
+package rmi
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ciranda.dev/pki"
+	"ciranda.dev/protocol/invocation"
+)
+
+// A Peer is another node, as this one sees it.
+type Peer struct {
+	node    *Node
+	id      ID
+	conn    atomic.Pointer[conn] // the connection in use; nil if there is none
+	working atomic.Int64         // calls of the peer that are executed here
+
+	mu       sync.Mutex // of what follows
+	identity pki.Identity
+	client   *invocation.Client // nil before the first call
+	lives    uint64             // of clients so far
+	effects  []invocation.ClientEffect
+	waiting  map[uint64]*waiter
+	room     chan struct{} // closed when there is room for another call; nil if nobody waits for that
+	conns    []*conn
+	life     uint64 // the newest of the peer that connected
+	address  string // where to dial it; empty if that is not known
+	dialing  bool
+	gone     bool  // its session here ended, and it has not come back
+	trouble  error // why there is no connection
+	alarm    alarm
+}
+
+// ID is the peer's id.
+func (p *Peer) ID() ID { return p.id }
+
+// Identity is whose certificate the peer has shown; of the role 0 where connections are plain.
+func (p *Peer) Identity() pki.Identity {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.identity
+}
+
+// Node is the node that sees it.
+func (p *Peer) Node() *Node { return p.node }
+
+// String is like "node 3".
+func (p *Peer) String() string { return p.id.String() }
+
+func (p *Peer) current() *conn { return p.conn.Load() }
+
+// peer gives the peer of an id.
+func (n *Node) peer(id ID) *Peer {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.peers[id]
+	if p == nil {
+		p = &Peer{node: n, id: id, waiting: map[uint64]*waiter{}}
+		p.alarm.ring = p.expire
+		n.peers[id] = p
+	}
+	return p
+}
+
+// A waiter waits for the end of a call.
+type waiter struct {
+	done    chan struct{} // gets one value when the call is over
+	outcome invocation.Outcome
+	body    *buffer // of which the result is part
+}
+
+var waiters = sync.Pool{New: func() any { return &waiter{done: make(chan struct{}, 1)} }}
+
+// free gives up the outcome's result.
+func (w *waiter) free() {
+	if w.body != nil {
+		w.body.free()
+	}
+	w.body, w.outcome = nil, invocation.Outcome{}
+	waiters.Put(w)
+}
+
+// call makes a call and waits for its end, or for that of the context. The caller frees the waiter after use.
+func (p *Peer) call(ctx context.Context, c *invocation.Call) *waiter {
+	w := waiters.Get().(*waiter)
+	var out outbox
+	p.mu.Lock()
+	if err := p.wait(ctx); err != nil {
+		p.mu.Unlock()
+		w.outcome = invocation.Outcome{Status: invocation.Deadline, Knowledge: invocation.NotExecuted}
+		return w
+	}
+	c.Seq = p.node.seq.Add(1)
+	p.waiting[c.Seq] = w
+	now := p.node.now()
+	c.Deadline = now + p.node.opts.Timeout
+	if end, ok := ctx.Deadline(); ok {
+		c.Deadline = max(now+time.Until(end), 1)
+	}
+	woken := p.apply(now, p.client.Call(now, c, p.effects[:0]), &out)
+	p.ensure()
+	p.mu.Unlock()
+	out.send(true)
+	wake(woken)
+	select {
+	case <-w.done:
+	case <-ctx.Done():
+		p.cancel(c.Seq)
+		<-w.done
+	}
+	return w
+}
+
+// wait gives the caller, who holds the lock, a client with room for a call.
+func (p *Peer) wait(ctx context.Context) error {
+	for {
+		if p.client == nil || p.client.Over() {
+			p.begin()
+		}
+		if p.client.Room() {
+			return nil
+		}
+		if p.room == nil {
+			p.room = make(chan struct{})
+		}
+		room := p.room
+		p.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+		}
+		p.mu.Lock()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// begin begins a life as the peer's client. Each has a number above those before it, in former lives of the node too.
+func (p *Peer) begin() {
+	p.client = invocation.NewClient(p.node.id, p.node.life<<20+p.lives, p.node.opts.Session)
+	p.lives++
+	if c := p.current(); c != nil {
+		p.linked(c)
+	}
+}
+
+// linked tells the client of a connection. It says hello once it has something to ask.
+func (p *Peer) linked(c *conn) {
+	if p.client == nil {
+		return
+	}
+	var out outbox
+	now := p.node.now()
+	wake(p.apply(now, p.client.Connected(now, true, p.effects[:0]), &out))
+	out.send(false)
+}
+
+// apply does what the client wants: frames go to the outbox. It gives those whose calls are over. The caller holds the lock.
+func (p *Peer) apply(now time.Duration, effects []invocation.ClientEffect, out *outbox) (woken []*waiter) {
+	out.to(p.current())
+	for i := range effects {
+		switch e := &effects[i]; e.Kind {
+		case invocation.SendRequest:
+			out.b = appendRequest(out.b, e.Request)
+		case invocation.Tell:
+			out.b = appendSignal(out.b, &e.Signal)
+		case invocation.Return:
+			if w := p.waiting[e.Outcome.RID.Seq]; w != nil {
+				delete(p.waiting, e.Outcome.RID.Seq)
+				w.outcome = e.Outcome
+				woken = append(woken, w)
+			}
+		}
+	}
+	clear(effects)
+	p.effects = effects
+	if p.room != nil && p.client.Room() {
+		close(p.room)
+		p.room = nil
+	}
+	p.alarm.set(now, p.client.Next())
+	return woken
+}
+
+func wake(waiters []*waiter) {
+	for _, w := range waiters {
+		w.done <- struct{}{}
+	}
+}
+
+// reply takes a reply that came.
+func (p *Peer) reply(r *invocation.Reply, body *buffer) {
+	var out outbox
+	p.mu.Lock()
+	if p.client == nil {
+		p.mu.Unlock()
+		body.free()
+		return
+	}
+	now := p.node.now()
+	woken := p.apply(now, p.client.Reply(now, r, p.effects[:0]), &out)
+	p.mu.Unlock()
+	if len(woken) == 1 {
+		woken[0].body = body
+	} else {
+		body.free()
+	}
+	out.send(false)
+	wake(woken)
+}
+
+// tell gives the client an input, if there is one.
+func (p *Peer) tell(input func(c *invocation.Client, now time.Duration, out []invocation.ClientEffect) []invocation.ClientEffect) {
+	var out outbox
+	p.mu.Lock()
+	if p.client == nil {
+		p.mu.Unlock()
+		return
+	}
+	now := p.node.now()
+	woken := p.apply(now, input(p.client, now, p.effects[:0]), &out)
+	p.mu.Unlock()
+	out.send(false)
+	wake(woken)
+}
+
+func (p *Peer) signal(g invocation.Signal) {
+	p.tell(func(c *invocation.Client, now time.Duration, out []invocation.ClientEffect) []invocation.ClientEffect {
+		return c.Signal(now, g, out)
+	})
+}
+
+func (p *Peer) cancel(seq uint64) {
+	p.tell(func(c *invocation.Client, now time.Duration, out []invocation.ClientEffect) []invocation.ClientEffect {
+		return c.Cancel(now, seq, out)
+	})
+}
+
+func (p *Peer) bye() {
+	p.tell((*invocation.Client).Bye)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.alarm.stop()
+}
+
+// expire lets the client see that time has passed. A connection over which nothing comes, though a ping was sent, is given up.
+func (p *Peer) expire() {
+	p.tell(func(c *invocation.Client, now time.Duration, out []invocation.ClientEffect) []invocation.ClientEffect {
+		p.alarm.rung()
+		return c.Expire(now, out)
+	})
+}
+
+// attach adds a connection.
+func (p *Peer) attach(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trouble, p.gone = nil, false
+	if c.life > p.life {
+		p.life = c.life
+		for _, old := range p.conns {
+			old.close(errors.New("the peer has a new life"))
+		}
+	}
+	p.conns = append(p.conns, c)
+	if old := p.current(); old == nil || old.life < c.life {
+		p.conn.Store(c)
+		p.linked(c)
+	}
+}
+
+// detach takes away one that ended.
+func (p *Peer) detach(c *conn, why error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns = slices.DeleteFunc(p.conns, func(o *conn) bool { return o == c })
+	if p.current() != c {
+		return
+	}
+	p.trouble = why
+	if p.client != nil {
+		p.client.Disconnected()
+	}
+	if len(p.conns) > 0 {
+		p.conn.Store(p.conns[0])
+		p.linked(p.conns[0])
+		return
+	}
+	p.conn.Store(nil)
+	p.ensure()
+}
+
+// ensure sees to it that there will be a connection, if one is needed. The caller holds the lock.
+func (p *Peer) ensure() {
+	if p.current() != nil || p.dialing || len(p.waiting) == 0 {
+		return
+	}
+	p.dialing = p.node.goes(p.redial)
+}
+
+// sessionOver says that the peer's session here is over.
+func (p *Peer) sessionOver(uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gone = p.current() == nil
+}
+
+// goes starts a goroutine that Close waits for, unless the node is closed.
+func (n *Node) goes(f func()) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.over {
+		return false
+	}
+	n.work.Go(f)
+	return true
+}
