@@ -101,34 +101,38 @@ func (n *Node) greet(c net.Conn) error {
 		}
 		c = secured
 	}
-	return n.Accept(c, who)
+	serve, err := n.Accept(c, who)
+	if err == nil {
+		serve()
+	}
+	return err
 }
 
-// Accept takes a connection that was made elsewhere, of the party that its certificate names, and serves it until it ends. Where
-// connections are plain the party is nobody and shows the secret.
-func (n *Node) Accept(c net.Conn, who pki.Identity) error {
+// Accept takes a connection that was made elsewhere, of the party that its certificate names; where connections are plain the party is
+// nobody and shows the secret. The other end has said who it is when Accept returns. What it gives serves the connection until it
+// ends, and must be called. After an error the connection is closed.
+func (n *Node) Accept(c net.Conn, who pki.Identity) (serve func(), err error) {
 	if !n.keep(c) {
-		return errors.Join(errClosed, c.Close())
+		return nil, errors.Join(errClosed, c.Close())
 	}
 	nc, p, err := n.introduce(c, who, false)
 	if err != nil {
 		n.drop(c)
-		return err
+		return nil, err
 	}
 	p.attach(nc)
-	return n.run(nc, p)
+	return func() { n.run(nc, p) }, nil
 }
 
 // run serves a connection until it ends.
-func (n *Node) run(c *conn, p *Peer) error {
+func (n *Node) run(c *conn, p *Peer) {
 	err := c.serve()
 	c.close(err)
 	n.drop(c.Conn)
 	p.detach(c, c.ended())
-	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
-		return nil
+	if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+		n.log.Warn("connection lost", "to", p.id.String(), "why", err)
 	}
-	return err
 }
 
 // keep notes an open connection, for Close.
@@ -230,12 +234,19 @@ func readPreface(in *bufio.Reader) error {
 	return nil
 }
 
+// secretHolder is whoever has shown the secret, where connections are plain.
+var secretHolder = pki.Identity{Role: pki.Operator, Name: "secret"}
+
 // admit gives the peer that says to be a party. A node's certificate names it; other parties keep the id that they came with first.
 func (n *Node) admit(i intro, who pki.Identity) (*Peer, error) {
 	if i.id == n.id {
 		return nil, errors.New("it is this node itself")
 	}
-	if node := i.id.Node(); node != 0 && who.Role != 0 && uint16(who.Node()) != node {
+	node := i.id.Node()
+	switch {
+	case n.opts.Credentials == nil:
+		who = secretHolder
+	case node != 0 && uint16(who.Node()) != node:
 		return nil, fmt.Errorf("it says that it is node %d, and its certificate that it is %s", node, who)
 	}
 	p := n.peer(i.id)

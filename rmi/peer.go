@@ -38,7 +38,8 @@ type Peer struct {
 // ID is the peer's id.
 func (p *Peer) ID() ID { return p.id }
 
-// Identity is whose certificate the peer has shown; of the role 0 where connections are plain.
+// Identity is whose certificate the peer has shown. Where connections are plain it is an operator named secret; before there was a
+// connection it is nobody.
 func (p *Peer) Identity() pki.Identity {
 	p.mu.Lock()
 	defer p.mu.Unlock()

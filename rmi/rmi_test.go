@@ -383,3 +383,36 @@ func BenchmarkCall64(b *testing.B) {
 		}
 	})
 }
+
+// An object can be called by what it says of itself, without its code.
+func TestCallJSON(t *testing.T) {
+	_, client, _, g := near(t)
+	ref, _ := RefOf(g)
+	r := client.Remote(ref)
+	d, err := r.Describe(t.Context())
+	if err != nil || d.Name != "test.Greeter" || d.Fingerprint != ref.Fingerprint || len(d.Methods) != 5 {
+		t.Fatalf("got %+v, %v", d, err)
+	}
+	for _, c := range []struct{ method, args, want string }{
+		{"Greet", `{"name": "you"}`, `{"greeting":"hello you"}`},
+		{"Greet", `{}`, `name is missing; expected {"name": string}`},
+		{"Greet", `{"name": 3}`, `name: found 3; expected string`},
+		{"Greet", `{"nam": "x"}`, `found the argument "nam"; expected {"name": string}`},
+		{"Greet", `[]`, `found what is no JSON object`},
+		{"Gret", `{}`, `no such method: it has Call, Fail, Greet, Self, Wait`},
+		{"Call", `{"back": "greeter", "times": 1}`, `bad argument: back: `},
+		{"Call", `{"back": "nobody", "times": 1}`, `back: rmi: no such name: nobody`},
+		{"Call", `{"back": null, "times": 1.5}`, `times: found 1.5; expected int`},
+		{"Self", ``, `"interface":"test.Greeter"`},
+		{"Fail", `{"how": ""}`, `plain`},
+	} {
+		out, err := r.CallJSON(t.Context(), d, c.method, []byte(c.args))
+		got := string(out)
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, c.want) {
+			t.Errorf("%s %s: got %s, want %s", c.method, c.args, got, c.want)
+		}
+	}
+}
