@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"ciranda.dev/pki"
+	"ciranda.dev/rmi"
 )
 
 // Limits of a port.
@@ -34,6 +36,8 @@ type port struct {
 
 var (
 	grpcPort = port{"gRPC", []string{http2.ClientPreface}, []string{"h2"}, 256, 64, 64}
+	// objectsPort is a gRPC port that speaks remote objects too.
+	objectsPort = port{"gRPC", []string{http2.ClientPreface, rmi.Preface}, []string{"h2", rmi.Protocol}, 256, 64, 64}
 	// httpPort takes what begins as an HTTP/1 request with one of the methods that are served.
 	httpPort = port{"HTTP", []string{"GET ", "HEAD ", "POST ", "OPTIONS "}, []string{"h2", "http/1.1"}, 256, 64, 64}
 )
@@ -46,6 +50,7 @@ type guard struct {
 	net.Listener
 	port
 	tls     *tls.Config // of a secure cluster
+	objects *rmi.Node   // gets connections that speak remote objects; nil: there are none
 	log     *slog.Logger
 	refused *atomic.Uint64
 
@@ -183,11 +188,35 @@ func (g *guard) look(c *guarded) {
 		return
 	}
 	c.SetDeadline(time.Time{})
+	if g.objects != nil && speaksObjects(conn) {
+		g.serveObjects(c, conn)
+		return
+	}
 	select {
 	case g.ready <- conn:
 	case <-g.done:
 		c.Close()
 	}
+}
+
+// speaksObjects says whether a connection that began well speaks remote objects.
+func speaksObjects(c net.Conn) bool {
+	if secured, ok := c.(*tls.Conn); ok {
+		return secured.ConnectionState().NegotiatedProtocol == rmi.Protocol
+	}
+	plain, ok := c.(*headed)
+	return ok && strings.HasPrefix(string(plain.head), rmi.Preface)
+}
+
+// serveObjects serves a connection that speaks remote objects, until it ends.
+func (g *guard) serveObjects(c *guarded, conn net.Conn) {
+	serve, err := g.objects.Accept(conn, c.identity)
+	if err != nil {
+		g.turnAway(c, err.Error())
+		return
+	}
+	trust(c.RemoteAddr())
+	serve()
 }
 
 func (g *guard) turnAway(c *guarded, why string) {

@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"ciranda.dev/api/socket"
+	"ciranda.dev/rmi"
 )
 
 // Limits of a request.
@@ -44,6 +45,7 @@ type Config struct {
 	Hosts    []string     // names beside those of the loopback interface by which the HTTP port may be called
 	Log      *slog.Logger // nil: nothing is logged
 	Ready    func() bool  // what /readyz answers; nil: always ready
+	Objects  *rmi.Node    // speaks remote objects at the gRPC port; nil: nothing does
 
 	// Metrics are what /metrics tells beside the calls and the process.
 	Metrics []prometheus.Collector
@@ -103,7 +105,13 @@ func (s *Server) serveGRPC(c Config) {
 	c.Services.registerGRPC(s.grpc)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)
-	s.run("gRPC", func() error { return s.grpc.Serve(newGuard(c.GRPC, grpcPort, c.Access, c.Log, &s.refused)) })
+	speaks := grpcPort
+	if c.Objects != nil {
+		speaks = objectsPort
+	}
+	g := newGuard(c.GRPC, speaks, c.Access, c.Log, &s.refused)
+	g.objects = c.Objects
+	s.run("gRPC", func() error { return s.grpc.Serve(g) })
 }
 
 // A healthServer says that the process serves as long as it is ready.

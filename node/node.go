@@ -30,6 +30,7 @@ import (
 	"ciranda.dev/node/member"
 	"ciranda.dev/pki"
 	"ciranda.dev/protocol"
+	"ciranda.dev/rmi"
 	"ciranda.dev/stacks"
 	"ciranda.dev/trace"
 	"ciranda.dev/transport"
@@ -72,18 +73,19 @@ const eventsKept = 1 << 14
 
 // A Node is a running node.
 type Node struct {
-	cfg    Config
-	group  []protocol.ID
-	live   *live.Node
-	store  *disk.Store
-	record *recorder
-	server *api.Server
-	links  *Links
-	peers  *directory
-	whole  *Group
-	member *member.Group
-	air    *udp.Transport // nil without Config.UDP
-	log    *slog.Logger
+	cfg     Config
+	group   []protocol.ID
+	live    *live.Node
+	store   *disk.Store
+	record  *recorder
+	server  *api.Server
+	links   *Links
+	peers   *directory
+	whole   *Group
+	member  *member.Group
+	objects *rmi.Node
+	air     *udp.Transport // nil without Config.UDP
+	log     *slog.Logger
 }
 
 // Open starts a node.
@@ -181,6 +183,9 @@ func (n *Node) open(ports []net.Listener) (err error) {
 		return errors.Join(err, n.record.Close(), n.store.Close(context.Background()))
 	}
 	n.member.Attach(n.live)
+	if err = n.openObjects(); err != nil {
+		return errors.Join(err, n.live.Close(context.Background()), n.record.Close(), n.store.Close(context.Background()))
+	}
 	n.serve(ports[1], ports[2], ports[3])
 	return nil
 }
@@ -239,7 +244,7 @@ func (n *Node) serve(grpc, http, socket net.Listener) {
 	n.server = api.New(api.Config{
 		Services: api.Services{Node: service{n}, Cluster: n.whole, Bank: n.bank(), Group: n.membership(), Snapshots: photographer{n}},
 		Access:   n.cfg.Access, GRPC: grpc, HTTP: http, Socket: socket,
-		Hosts: n.cfg.Hosts, Log: n.log, Ready: n.ready, Metrics: []prometheus.Collector{metrics{n}},
+		Hosts: n.cfg.Hosts, Log: n.log, Ready: n.ready, Objects: n.objects, Metrics: []prometheus.Collector{metrics{n}},
 	})
 	n.server.Start()
 }
@@ -256,6 +261,9 @@ func (n *Node) ready() bool {
 
 // Group is the node's membership in the group, for code in this process.
 func (n *Node) Group() *member.Group { return n.member }
+
+// Objects is the node's place among those who call remote objects, for code in this process.
+func (n *Node) Objects() *rmi.Node { return n.objects }
 
 // Incarnation is the number of this life of the node.
 func (n *Node) Incarnation() protocol.Incarnation { return n.store.Incarnation() }
@@ -274,6 +282,7 @@ func (n *Node) Close(ctx context.Context) error {
 		err = errors.Join(err, n.record.Close())
 	}
 	n.whole.Close()
+	n.objects.Close()
 	n.peers.close()
 	n.server.Close(ctx)
 	return errors.Join(err, n.store.Close(ctx))

@@ -13,6 +13,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"ciranda.dev/pki"
@@ -277,6 +278,9 @@ func (i *intro) frame() []byte {
 }
 
 func (c *conn) readIntro() (i intro, err error) {
+	if head, _ := c.in.Peek(headSize); string(head) == "HTTP/" {
+		return i, c.told()
+	}
 	kind, body, err := c.read()
 	if err != nil {
 		return i, err
@@ -290,6 +294,13 @@ func (c *conn) readIntro() (i intro, err error) {
 		return i, errors.New("it does not say who it is")
 	}
 	return i, nil
+}
+
+// told is the error that a port answers whom it turns away: the last line of what it says in HTTP.
+func (c *conn) told() error {
+	said, _ := io.ReadAll(io.LimitReader(c.in, 1<<10))
+	lines := strings.Split(strings.TrimSpace(string(said)), "\n")
+	return errors.New(strings.TrimPrefix(lines[len(lines)-1], "ciranda: "))
 }
 
 // prove shows the other end of a plain connection that this one has the secret, and sees that it has it too. Each proof is of both
