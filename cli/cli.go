@@ -58,7 +58,7 @@ func New() *cobra.Command {
 // commands are all commands. Each is made anew for each root.
 var commands = []func() *cobra.Command{
 	newUp, newSupervise, newDown, newLogs, newNode, newGateway,
-	newHealth, newStatus, newWatch, newExplain, newElect, newFault, newGroup, newMulticast, newBank, newSnapshot, newShell,
+	newHealth, newStatus, newWatch, newExplain, newElect, newFault, newGroup, newMulticast, newBank, newSnapshot, newRMI, newShell,
 	newRun, newReplay, newDiagram, newExport, newBench,
 	newPki,
 }
