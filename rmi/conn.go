@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,7 @@ type conn struct {
 	pending []byte
 	spare   []byte
 	writing bool
+	extend  time.Time // when the deadline of writes is set again; of who is writing
 	dead    bool
 	why     error
 }
@@ -65,6 +67,11 @@ func (c *conn) send(frames []byte, patient bool) {
 		return
 	}
 	c.writing = true
+	if c.peer.busy() {
+		c.mu.Unlock()
+		runtime.Gosched() // others that are about to send do so first, and it goes with one write
+		c.mu.Lock()
+	}
 	for len(c.pending) > 0 && !c.dead {
 		c.flush()
 	}
@@ -76,7 +83,10 @@ func (c *conn) flush() {
 	out := c.pending
 	c.pending = c.spare[:0]
 	c.mu.Unlock()
-	c.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if now := time.Now(); now.After(c.extend) {
+		c.extend = now.Add(writeTimeout / 4)
+		c.SetWriteDeadline(now.Add(writeTimeout))
+	}
 	_, err := c.Write(out)
 	c.mu.Lock()
 	if c.spare = out; cap(out) > keepBuffer {

@@ -18,6 +18,7 @@ type Peer struct {
 	id      ID
 	conn    atomic.Pointer[conn] // the connection in use; nil if there is none
 	working atomic.Int64         // calls of the peer that are executed here
+	asking  atomic.Int64         // calls of this node that are executed there
 
 	mu       sync.Mutex // of what follows
 	identity pki.Identity
@@ -87,6 +88,8 @@ func (w *waiter) free() {
 
 // call makes a call and waits for its end, or for that of the context. The caller frees the waiter after use.
 func (p *Peer) call(ctx context.Context, c *invocation.Call) *waiter {
+	p.asking.Add(1)
+	defer p.asking.Add(-1)
 	w := waiters.Get().(*waiter)
 	var out outbox
 	p.mu.Lock()
@@ -115,6 +118,9 @@ func (p *Peer) call(ctx context.Context, c *invocation.Call) *waiter {
 	}
 	return w
 }
+
+// busy says whether several calls are under way, one way or the other.
+func (p *Peer) busy() bool { return p.asking.Load() > 1 || p.working.Load() > 1 }
 
 // wait gives the caller, who holds the lock, a client with room for a call.
 func (p *Peer) wait(ctx context.Context) error {

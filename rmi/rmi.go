@@ -78,6 +78,8 @@ type Node struct {
 	cancel context.CancelFunc
 	close  sync.Once
 	work   sync.WaitGroup // goroutines
+	jobs   chan job
+	idle   atomic.Int64 // goroutines that wait for jobs
 
 	mu        sync.Mutex // of what follows
 	peers     map[ID]*Peer
@@ -107,7 +109,7 @@ func New(o Options) (*Node, error) {
 	if o.Timeout < 0 {
 		return nil, fmt.Errorf("rmi: found the timeout %v; expected more than 0", o.Timeout)
 	}
-	n := &Node{opts: o, id: o.ID, life: o.Life, start: time.Now(), log: o.Log,
+	n := &Node{opts: o, id: o.ID, life: o.Life, start: time.Now(), log: o.Log, jobs: make(chan job),
 		peers: map[ID]*Peer{}, listeners: map[net.Listener]bool{}, open: map[net.Conn]bool{}, running: map[invocation.RID]*call{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	if n.opts.Timeout == 0 {
