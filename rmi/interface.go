@@ -27,6 +27,9 @@ const (
 	Maybe = invocation.Maybe
 )
 
+// Generated1 is there as long as the runtime fits what the first version of the generator writes.
+const Generated1 = true
+
 // An Interface is a remote interface: what callers and servers know of the Go interface T. The generator rmigen writes it; by hand
 // it is NewInterface and a NewMethod for each method, in variables of a package.
 type Interface[T any] struct {
