@@ -40,6 +40,7 @@ import (
 	"ciranda.dev/node"
 	"ciranda.dev/pki"
 	"ciranda.dev/protocol"
+	"ciranda.dev/rmi"
 )
 
 // A Config says what a gateway is. Name, Cluster, Nodes and Access are needed.
@@ -57,15 +58,16 @@ type Config struct {
 
 // A Gateway is a running gateway.
 type Gateway struct {
-	cfg    Config
-	nodes  *node.Fixed
-	links  node.Links
-	group  *node.Group
-	bank   *bankService
-	router *Router
-	server *api.Server
-	asking sync.WaitGroup
-	cancel context.CancelFunc
+	cfg     Config
+	nodes   *node.Fixed
+	links   node.Links
+	group   *node.Group
+	bank    *bankService
+	router  *Router
+	server  *api.Server
+	objects *rmi.Node
+	asking  sync.WaitGroup
+	cancel  context.CancelFunc
 }
 
 // watchEvery is how long the gateway goes without asking who is up.
@@ -157,10 +159,13 @@ func (g *Gateway) open(ports []net.Listener) (err error) {
 	g.group = node.NewGroup(c.Cluster, "", g.nodes, &g.links)
 	g.group.Insecure = c.Access.Insecure()
 	g.group.Gateways = func() []*cirandav1.GatewayStatus { return []*cirandav1.GatewayStatus{g.status()} }
+	if g.objects, err = g.openObjects(); err != nil {
+		return errors.Join(err, g.router.Close(), g.bank.close(), g.nodes.Close())
+	}
 	g.server = api.New(api.Config{
 		Services: api.Services{Cluster: &cluster{Group: g.group, gateway: g}, Bank: g.bank, Group: g.router,
 			Snapshots: g.group.Snapshots()},
-		Access: c.Access, GRPC: ports[0], HTTP: ports[1], Socket: ports[2], Hosts: c.Hosts, Log: c.Log, Ready: g.Ready,
+		Access: c.Access, GRPC: ports[0], HTTP: ports[1], Socket: ports[2], Hosts: c.Hosts, Log: c.Log, Ready: g.Ready, Objects: g.objects,
 		Metrics: []prometheus.Collector{metrics{g}},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -193,6 +198,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	g.cancel()
 	g.group.Close()
 	g.router.endStreams()
+	g.objects.Close()
 	g.server.Close(ctx)
 	g.asking.Wait()
 	return errors.Join(g.router.Close(), g.bank.close(), g.nodes.Close())

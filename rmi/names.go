@@ -67,31 +67,50 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Names is where the node looks names up: at the node that it dialed first, or, if it dialed none, at itself.
+// Names is where the node looks names up: see [Options].
 func (n *Node) Names() Names {
-	if n.opts.Names != nil {
+	switch {
+	case n.opts.Names != nil:
 		return n.opts.Names
+	case n.opts.Keeper != nil:
+		return &namesOf{n, n.opts.Keeper}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.dialed) == 0 {
-		if n.names == nil {
-			n.names = &localNames{node: n, entries: map[string]Entry{}, watchers: map[*watching]bool{}}
-		}
-		return n.names
+	if len(n.dialed) > 0 {
+		return &namesOf{n, n.connected}
 	}
-	return &namesOf{node: n, at: n.dialed[0]}
+	if n.names == nil {
+		n.names = &localNames{node: n, entries: map[string]Entry{}, watchers: map[*watching]bool{}}
+	}
+	return n.names
+}
+
+// connected is a node that was dialed and is connected, or else the first that was dialed.
+func (n *Node) connected() (ID, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, id := range n.dialed {
+		if n.peers[id].current() != nil {
+			return id, nil
+		}
+	}
+	return n.dialed[0], nil
 }
 
 // namesOf are the names that another node keeps.
 type namesOf struct {
-	node *Node
-	at   ID
+	node   *Node
+	keeper func() (ID, error)
 }
 
 // there gives the names of the other node. Its reference is asked for each time: the node may have been restarted.
 func (o *namesOf) there(ctx context.Context) (Names, error) {
-	ref, err := o.node.rootOf(o.at).Names(ctx)
+	id, err := o.keeper()
+	if err != nil {
+		return nil, err
+	}
+	ref, err := o.node.rootOf(id).Names(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -56,8 +56,10 @@ type Options struct {
 	// Resolve gives the address of a node, for references to objects of nodes that there is no connection with. Nil: the node that was
 	// dialed is asked.
 	Resolve func(context.Context, ID) (address string, err error)
-	// Names are where names are kept. Nil: nodes that were dialed are asked, and a node that dialed none keeps its own.
+	// Names are where names are kept. Nil: at the node that Keeper gives.
 	Names Names
+	// Keeper says which node keeps names. Nil: one that was dialed and is connected; a node that dialed none keeps its own.
+	Keeper func() (ID, error)
 	// Log gets what nobody is told otherwise: panics, connections that are refused. Nil: nothing is logged.
 	Log *slog.Logger
 
