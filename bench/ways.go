@@ -13,6 +13,8 @@ import (
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 	"ciranda.dev/api/socket"
+	"ciranda.dev/node"
+	"ciranda.dev/rmi"
 )
 
 // A way is one way of calling a server that gives back what it is sent.
@@ -33,6 +35,7 @@ var ways = []way{
 	{"raw", serveRaw, dialRaw},
 	{"socket", serveSocket, dialSocket},
 	{"grpc", serveGRPC, dialGRPC},
+	{"rmi", serveRMI, dialRMI},
 	{"net/rpc", serveNetRPC, dialNetRPC},
 }
 
@@ -205,6 +208,43 @@ func shared(callers int, call caller) []caller {
 		all[i] = call
 	}
 	return all
+}
+
+// Remote objects are measured as every process of a cluster serves them. All callers share a connection, and calls are executed at
+// most once.
+
+func serveRMI(l net.Listener, a api.Access) {
+	n, err := rmi.New(objectOptions(a))
+	if err == nil {
+		err = bindEchoer(n)
+	}
+	if err != nil {
+		panic("bench: " + err.Error()) // only for options of another form
+	}
+	api.New(api.Config{Access: a, GRPC: l, Objects: n}).Start()
+}
+
+func bindEchoer(n *rmi.Node) error {
+	ref, err := EchoerRemote.Export(n, echoer{})
+	if err != nil {
+		return err
+	}
+	return n.Names().Bind(context.Background(), "echoer", ref, nil)
+}
+
+func objectOptions(a api.Access) (o rmi.Options) {
+	node.ObjectAccess(a, &o)
+	return o
+}
+
+func dialRMI(ctx context.Context, address string, a api.Access, callers int) ([]caller, error) {
+	n, err := rmi.Dial(ctx, address, objectOptions(a))
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, n.Close)
+	e, err := EchoerRemote.Lookup(ctx, n, "echoer")
+	return shared(callers, e.Echo), err
 }
 
 // net/rpc is the standard library's, with gob. All callers share a connection.
