@@ -28,6 +28,14 @@ type call struct {
 	after map[*func()]bool // what is to be done once it is over
 }
 
+func newCall(p *Peer, r *invocation.Request) *call {
+	c := &call{peer: p, rid: r.RID, root: r.Root}
+	if r.Budget < 1<<62 {
+		c.ends = time.Now().Add(r.Budget)
+	}
+	return c
+}
+
 // A hop is one call of those that led to another.
 type hop struct {
 	RID  wireRID `cbor:"r"`

@@ -141,16 +141,23 @@ func (c *conn) read() (kind byte, body *buffer, err error) {
 	return kind, body, nil
 }
 
-// serve reads frames until the connection ends.
-func (c *conn) serve() error {
+// next reads frames until one asks for a call to be executed.
+func (c *conn) next() (job, error) {
 	for {
 		kind, body, err := c.read()
 		if err != nil {
-			return err
+			return job{}, err
 		}
 		c.heard.Store(int64(c.peer.node.now()))
+		if kind == requestFrame {
+			j, err := c.request(body)
+			if err != nil || j.call != nil {
+				return j, err
+			}
+			continue
+		}
 		if err := c.take(kind, body); err != nil {
-			return err
+			return job{}, err
 		}
 	}
 }
@@ -158,8 +165,6 @@ func (c *conn) serve() error {
 // take does what a frame says.
 func (c *conn) take(kind byte, body *buffer) error {
 	switch kind {
-	case requestFrame:
-		return c.request(body)
 	case replyFrame:
 		var r invocation.Reply
 		if err := readReply(body.b, c.peer.node.id, c.life, &r); err != nil {
@@ -185,24 +190,29 @@ func (c *conn) take(kind byte, body *buffer) error {
 	return fmt.Errorf("found a frame of the kind %d", kind)
 }
 
-// request has a request executed, if the server says so.
-func (c *conn) request(body *buffer) error {
+// request gives the call that is to be executed for a request; none if the server says so.
+func (c *conn) request(body *buffer) (j job, err error) {
 	var r invocation.Request
 	if err := readRequest(body.b, c.peer.id, &r); err != nil {
-		return err
+		return j, err
 	}
-	run := false
-	c.peer.node.served(c.peer, func(s *invocation.Server, now time.Duration, out []invocation.ServerEffect) []invocation.ServerEffect {
+	n := c.peer.node
+	n.served(c.peer, func(s *invocation.Server, now time.Duration, out []invocation.ServerEffect) []invocation.ServerEffect {
 		out = s.Request(now, &r, out)
-		run = len(out) > 0 && out[len(out)-1].Kind == invocation.Execute
+		if len(out) > 0 && out[len(out)-1].Kind == invocation.Execute {
+			j = job{call: newCall(c.peer, &r), op: r.Op, args: r.Args, body: body}
+			n.running[r.RID] = j.call
+		}
 		return out
 	}, false)
-	if !run {
+	switch {
+	case j.call == nil:
 		body.free()
-		return nil
+	case c.peer.working.Add(1) > mostWorking:
+		n.reject(j)
+		j = job{}
 	}
-	c.peer.node.begin(c.peer, &r, body)
-	return nil
+	return j, nil
 }
 
 // A buffer is bytes that are used again.

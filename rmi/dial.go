@@ -110,8 +110,8 @@ func (n *Node) greet(c net.Conn) error {
 }
 
 // Accept takes a connection that was made elsewhere, of the party that its certificate names; where connections are plain the party is
-// nobody and shows the secret. The other end has said who it is when Accept returns. What it gives serves the connection until it
-// ends, and must be called. After an error the connection is closed.
+// nobody and shows the secret. The other end has said who it is when Accept returns. What it gives begins to serve the connection, and
+// must be called. After an error the connection is closed.
 func (n *Node) Accept(c net.Conn, who pki.Identity) (serve func(), err error) {
 	if !n.keep(c) {
 		return nil, errors.Join(errClosed, c.Close())
@@ -122,18 +122,16 @@ func (n *Node) Accept(c net.Conn, who pki.Identity) (serve func(), err error) {
 		return nil, err
 	}
 	p.attach(nc)
-	return func() { n.run(nc, p) }, nil
+	return func() { n.serve(nc) }, nil
 }
 
-// run serves a connection until it ends.
-func (n *Node) run(c *conn, p *Peer) {
-	err := c.serve()
-	c.close(err)
-	n.drop(c.Conn)
-	p.detach(c, c.ended())
-	if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
-		n.log.Warn("connection lost", "to", p.id.String(), "why", err)
+// serve begins to serve a connection.
+func (n *Node) serve(c *conn) error {
+	if n.hand(job{conn: c}) {
+		return nil
 	}
+	n.lost(c, errClosed)
+	return errClosed
 }
 
 // keep notes an open connection, for Close.
@@ -176,12 +174,7 @@ func (n *Node) dial(ctx context.Context, address string) (*Peer, error) {
 		return nil, err
 	}
 	p.attach(nc)
-	if !n.goes(func() { n.run(nc, p) }) {
-		p.detach(nc, errClosed)
-		n.drop(c)
-		return nil, errClosed
-	}
-	return p, nil
+	return p, n.serve(nc)
 }
 
 func (n *Node) connect(ctx context.Context, address string) (net.Conn, error) {

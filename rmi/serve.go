@@ -1,7 +1,6 @@
 package rmi
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -96,77 +95,6 @@ func (n *Node) object(id invocation.ObjectID) *object {
 
 // describeOp is the method that all objects have: it gives their interface in words.
 const describeOp = 0
-
-// mostWorking is how many calls of one peer are executed at a time, those that are repeated too.
-const mostWorking = 2048
-
-// begin executes a request in a goroutine of its own.
-func (n *Node) begin(p *Peer, r *invocation.Request, body *buffer) {
-	c := &call{peer: p, rid: r.RID, root: r.Root}
-	if r.Budget < 1<<62 {
-		c.ends = time.Now().Add(r.Budget)
-	}
-	n.serving.Lock()
-	n.running[r.RID] = c
-	n.serving.Unlock()
-	j := job{c, r.Op, r.Args, body}
-	if p.working.Add(1) > mostWorking || !n.hand(j) {
-		p.working.Add(-1)
-		body.free()
-		n.done(c, invocation.Rejected, nil)
-	}
-}
-
-// A job is a call to be executed.
-type job struct {
-	call *call
-	op   uint32
-	args []byte
-	body *buffer // of which they are part
-}
-
-// mostIdle is how many goroutines are kept for calls to come. Their stacks have grown already.
-const mostIdle = 64
-
-// hand gives a job to a goroutine that is idle, or to a new one. It says false if the node is closed.
-func (n *Node) hand(j job) bool {
-	select {
-	case n.jobs <- j:
-		return true
-	default:
-		return n.goes(func() { n.execute(j) })
-	}
-}
-
-// execute executes calls, as long as few goroutines wait for them.
-func (n *Node) execute(j job) {
-	for {
-		n.executeOne(j)
-		if n.idle.Add(1) > mostIdle {
-			n.idle.Add(-1)
-			return
-		}
-		select {
-		case j = <-n.jobs:
-			n.idle.Add(-1)
-		case <-n.ctx.Done():
-			return
-		}
-	}
-}
-
-func (n *Node) executeOne(j job) {
-	c := j.call
-	defer c.peer.working.Add(-1)
-	result, err := n.perform(c, j.op, j.args)
-	j.body.free()
-	status := invocation.OK
-	if err != nil {
-		status, result = encodeError(err)
-	}
-	n.done(c, status, result)
-	c.finish(context.Canceled)
-}
 
 // done tells the server that a call was executed, which sends the reply.
 func (n *Node) done(c *call, status invocation.Status, result []byte) {

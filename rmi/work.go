@@ -1,0 +1,110 @@
+package rmi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+
+	"ciranda.dev/protocol/invocation"
+)
+
+// A job is what a goroutine of a node has to do: to read a connection, or to execute a call.
+type job struct {
+	conn *conn // is read
+
+	call *call // is executed
+	op   uint32
+	args []byte
+	body *buffer // of which they are part
+}
+
+// mostIdle is how many goroutines are kept for jobs to come. Their stacks have grown already.
+const mostIdle = 64
+
+// hand gives a job to a goroutine that is idle, or to a new one. It says false if the node is closed.
+func (n *Node) hand(j job) bool {
+	select {
+	case n.jobs <- j:
+		return true
+	default:
+		return n.goes(func() { n.do(j) })
+	}
+}
+
+// do does jobs, as long as few goroutines wait for them.
+func (n *Node) do(j job) {
+	for ok := true; ok; j, ok = n.await() {
+		if j.conn != nil {
+			if j = n.read(j.conn); j.call == nil {
+				continue
+			}
+		}
+		n.execute(j)
+	}
+}
+
+// await waits for a job, unless enough goroutines do.
+func (n *Node) await() (j job, ok bool) {
+	defer n.idle.Add(-1)
+	if n.idle.Add(1) > mostIdle {
+		return j, false
+	}
+	select {
+	case j = <-n.jobs:
+		return j, true
+	case <-n.ctx.Done():
+		return j, false
+	}
+}
+
+// read reads a connection and has calls executed, each by a goroutine. When nothing more has come it gives the last one to be executed
+// right here, and another goroutine reads on: so a lone call waits for no other goroutine. It gives none when the connection has ended.
+func (n *Node) read(c *conn) job {
+	for {
+		j, err := c.next()
+		switch {
+		case err != nil:
+			n.lost(c, err)
+			return job{}
+		case c.in.Buffered() == 0 && n.hand(job{conn: c}):
+			return j
+		case !n.hand(j):
+			n.reject(j)
+		}
+	}
+}
+
+// lost cleans up after a connection that has ended.
+func (n *Node) lost(c *conn, err error) {
+	c.close(err)
+	n.drop(c.Conn)
+	c.peer.detach(c, c.ended())
+	if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+		n.log.Warn("connection lost", "to", c.peer.id.String(), "why", err)
+	}
+}
+
+// execute executes a call and has its reply sent.
+func (n *Node) execute(j job) {
+	c := j.call
+	defer c.peer.working.Add(-1)
+	result, err := n.perform(c, j.op, j.args)
+	j.body.free()
+	status := invocation.OK
+	if err != nil {
+		status, result = encodeError(err)
+	}
+	n.done(c, status, result)
+	c.finish(context.Canceled)
+}
+
+// mostWorking is how many calls of one peer are executed at a time, those that are repeated too.
+const mostWorking = 2048
+
+// reject answers that a call is not executed.
+func (n *Node) reject(j job) {
+	j.call.peer.working.Add(-1)
+	j.body.free()
+	n.done(j.call, invocation.Rejected, []byte("too many calls are executed"))
+}
