@@ -61,7 +61,7 @@ func TestRPC(t *testing.T) {
 				t.Errorf("%+v", c)
 			}
 		}
-		if want := []string{"raw", "socket", "grpc", "net/rpc"}; !slices.Equal(names, want) {
+		if want := []string{"raw", "socket", "grpc", "rmi", "net/rpc"}; !slices.Equal(names, want) {
 			t.Errorf("results %v, want %v", names, want)
 		}
 		if r.RawP50 != r.Results[0].P50 || r.RawFree <= 0 || r.Results[0].TimesRaw != 1 || r.TLS == insecure || r.Size != 64 || rounds != 2 {
