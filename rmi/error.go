@@ -225,6 +225,8 @@ func (m *methodCore) failed(ctx context.Context, r *Remote, o *invocation.Outcom
 		e.Kind, e.Text = Busy, string(o.Result)
 	case invocation.Overrun:
 		e.Kind, e.cause = NoTime, context.DeadlineExceeded
+	case invocation.Orphaned:
+		e.Kind, e.Text = Lost, string(o.Result)
 	case invocation.Deadline:
 		r.peer.late(ctx, e)
 	case invocation.Restarted:

@@ -100,7 +100,7 @@ func readReply(b []byte, client invocation.ClientID, server uint64, r *invocatio
 	if d.failed {
 		return errShort
 	}
-	if r.Status < invocation.OK || r.Status > invocation.Overrun {
+	if r.Status < invocation.OK || r.Status > invocation.Orphaned {
 		return fmt.Errorf("a reply with the status %d", uint8(r.Status))
 	}
 	r.Result = d.b

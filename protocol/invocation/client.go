@@ -179,7 +179,10 @@ func (c *Client) transmit(now time.Duration, p *pending, out []ClientEffect) []C
 		r.Budget = p.deadline - now
 	}
 	c.told, c.quiet = r.AckBelow, never
-	if p.again = never; !c.sure && r.Semantics != Maybe {
+	if c.opts.Mistake == AbsoluteBudget && p.deadline != never {
+		r.Budget = p.deadline
+	}
+	if p.again = never; !c.sure && (r.Semantics != Maybe || c.opts.Mistake == RepeatsMaybe) {
 		p.wait = c.longer(p.wait)
 		p.again = now + p.wait
 		c.wake(p.again)
@@ -234,6 +237,9 @@ func (c *Client) end(now time.Duration, p *pending, o Outcome, out []ClientEffec
 // Reply takes a reply that arrived.
 func (c *Client) Reply(now time.Duration, r *Reply, out []ClientEffect) []ClientEffect {
 	p := c.find(r.RID)
+	if p == nil && c.opts.Mistake == MatchesLate && c.calls.len() > 0 {
+		p = c.calls.all()[0]
+	}
 	if p == nil || p.copies == 0 {
 		return out
 	}
@@ -274,7 +280,9 @@ func (c *Client) Cancel(now time.Duration, seq uint64, out []ClientEffect) []Cli
 func (c *Client) giveUp(now time.Duration, p *pending, out []ClientEffect) []ClientEffect {
 	o := Outcome{Status: Deadline, Knowledge: NotExecuted}
 	if p.copies > 0 {
-		o.Knowledge = Unknown
+		if o.Knowledge = Unknown; c.opts.Mistake == DeniesAll {
+			o.Knowledge = NotExecuted
+		}
 		if c.session != 0 {
 			out = c.tell(Signal{Kind: Cancel, RID: RID{Seq: p.request.RID.Seq}}, out)
 		}
@@ -300,16 +308,25 @@ func (c *Client) Signal(now time.Duration, g Signal, out []ClientEffect) []Clien
 			p.again = now + c.opts.Longest
 		}
 	case Stale:
-		if c.session != 0 && g.ServerIncarnation > c.server {
-			c.session, c.greetWait = 0, 0
-			return c.hello(now, out)
-		}
+		return c.stale(now, g, out)
 	case Expired:
-		if c.server == 0 || g.ServerIncarnation == c.server {
+		if c.session != 0 && g.ServerIncarnation > c.server { // an idle client's ping met a new life
+			return c.stale(now, g, out)
+		}
+		if g.ServerIncarnation >= c.server {
 			return c.finish(now, out)
 		}
 	}
 	return out
+}
+
+// stale asks a new life of the server for a session.
+func (c *Client) stale(now time.Duration, g Signal, out []ClientEffect) []ClientEffect {
+	if c.session == 0 || g.ServerIncarnation <= c.server {
+		return out
+	}
+	c.session, c.greetWait = 0, 0
+	return c.hello(now, out)
 }
 
 // welcome begins a session, or goes on with it on another connection.

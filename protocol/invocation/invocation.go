@@ -99,6 +99,14 @@ type RID struct {
 
 func (r RID) String() string { return fmt.Sprintf("%s.%d.%d", r.Client, r.Incarnation, r.Seq) }
 
+// livesBits is how many bits of an incarnation tell apart the lives of one process.
+const livesBits = 20
+
+// Life numbers the lives of a client: those before the n-th of a process, whose own lives are numbered too, were below. A client
+// needs a new life whenever a server has ended its session, and the same process may live on towards other servers. n is below a
+// million.
+func Life(process, n uint64) uint64 { return process<<livesBits + n }
+
 // Semantics say how often a call that returns may have been executed.
 type Semantics uint8
 
@@ -138,13 +146,14 @@ func (k Knowledge) String() string {
 // A Status says how a call ended.
 type Status uint8
 
-// The ends of calls. A server replies the first five; the client adds the others.
+// The ends of calls. A server replies the first six; the client adds the others.
 const (
 	OK         Status = iota + 1 // executed, with a result
 	Failed                       // executed, and the operation returned an error: the result describes it
 	Refused                      // not executed, for a reason that stays: the result says it
 	Rejected                     // not executed, for a reason that passes
 	Overrun                      // the budget ran out before the server could begin
+	Orphaned                     // given up, since the client that began the chain of calls is gone
 	Deadline                     // the deadline passed at the caller
 	Restarted                    // the server has a new life and knows nothing of the call
 	SessionEnd                   // the server ended the session
@@ -152,7 +161,7 @@ const (
 
 func (s Status) String() string {
 	if s >= OK && s <= SessionEnd {
-		return [...]string{"ok", "failed", "refused", "rejected", "overrun", "deadline", "restarted", "session end"}[s-1]
+		return [...]string{"ok", "failed", "refused", "rejected", "overrun", "orphaned", "deadline", "restarted", "session end"}[s-1]
 	}
 	return fmt.Sprintf("status %d", uint8(s))
 }

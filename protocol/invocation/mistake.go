@@ -18,4 +18,16 @@ const (
 	ServesOldLives   // a call of a former life of its client is executed
 	ServesOldRoots   // a nested call is judged by its direct caller alone
 	LeaseFromAnswer  // the client counts its lease from the arrival of the answer
+	MatchesLate      // a reply that belongs to no call ends the oldest one
+	RepeatsMaybe     // what is to be sent once is sent again
+	Reopens          // a session that is over begins again for the same life of its client
+	AbsoluteBudget   // the deadline travels as a time of the client's clock
+	DeniesAll        // a call that ended at its deadline is said not to have happened
+
+	// Those of [Layer].
+	OtherServer  // a copy goes to another server
+	ServesAlone  // nothing is served while a call of one's own is open
+	OwnDeadline  // a nested call has a deadline of its own
+	CommitsLate  // an orphan's effect is committed: the application is not told
+	RepliesFirst // what is to be stored with a reply is stored after it
 )

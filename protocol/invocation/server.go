@@ -12,7 +12,8 @@ type Server struct {
 	opts     Options
 	life     uint64
 	sessions map[ClientID]*session
-	lives    map[ClientID]life // the newest known of each client, of roots too
+	lives    map[ClientID]life // the newest of each client that said hello
+	roots    map[ClientID]life // the newest of each client that others named as the first of a chain
 	opened   uint64            // sessions so far
 	nested   int               // entries of calls that others began
 	next     time.Duration     // no session or memory ends before
@@ -73,13 +74,12 @@ type ServerEffect struct {
 	Signal  Signal
 }
 
-// NewServer makes a life of a server. The number of the life must be new: it keeps calls for a former life, whose
+// NewServer makes the life of a server of that number. It must be new: it keeps calls for a former life, whose
 // tables are gone, from being executed again.
-func NewServer(life uint64, opts Options) *Server {
-	return &Server{opts: opts.WithDefaults(), life: life, sessions: map[ClientID]*session{}, lives: newLives(), next: never}
+func NewServer(number uint64, opts Options) *Server {
+	return &Server{opts: opts.WithDefaults(), life: number, sessions: map[ClientID]*session{},
+		lives: map[ClientID]life{}, roots: map[ClientID]life{}, next: never}
 }
-
-func newLives() map[ClientID]life { return map[ClientID]life{} }
 
 // Incarnation is the number of the server's life.
 func (s *Server) Incarnation() uint64 { return s.life }
@@ -101,8 +101,12 @@ func (s *Server) Request(now time.Duration, r *Request, out []ServerEffect) []Se
 	i, known := ses.entries.find(r.RID.Seq)
 	if known {
 		if e := ses.entries.items[i]; e.keeps {
-			return s.repeat(e, out)
+			return s.repeat(r.RID, e, out)
 		}
+	}
+	gone, out := s.rootGone(now, r, out)
+	if gone {
+		return s.refuse(r, Orphaned, firstGone, out)
 	}
 	return s.admit(ses, r, i, known, out)
 }
@@ -118,25 +122,43 @@ func (s *Server) present(now time.Duration, r *Request, out []ServerEffect) (*se
 	case r.Session != ses.number && !old:
 		return nil, s.signal(Expired, r.RID, 0, out)
 	}
-	if r.Root.Incarnation == 0 || r.Root.Client == r.RID.Client || s.opts.Mistake == ServesOldRoots {
-		return ses, out
-	}
-	root := s.lives[r.Root.Client]
-	if root.incarnation > r.Root.Incarnation || root.incarnation == r.Root.Incarnation && root.closed {
-		return nil, s.refuse(r, Refused, "the first caller is gone", out)
-	}
-	if root.incarnation < r.Root.Incarnation && len(s.lives) < 2*s.opts.Clients {
-		out = s.reborn(now, r.Root.Client, r.Root.Incarnation, out)
-	}
 	return ses, out
 }
 
-// repeat answers a copy of a call that is known.
-func (s *Server) repeat(e *entry, out []ServerEffect) []ServerEffect {
-	if e.done {
-		return append(out, ServerEffect{Kind: SendReply, RID: e.rid, Reply: e.reply})
+// firstGone is why a call is refused whose chain has no end to return to.
+const firstGone = "the first caller is gone"
+
+// rootGone says whether the client that began the chain of a call is gone, and notes a life of it that is new here. What others
+// say of a client ends calls of its chains, and not its session: that takes its own word.
+func (s *Server) rootGone(now time.Duration, r *Request, out []ServerEffect) (bool, []ServerEffect) {
+	if r.Root.Incarnation == 0 || r.Root.Client == r.RID.Client || s.opts.Mistake == ServesOldRoots {
+		return false, out
 	}
-	return s.signal(Working, e.rid, 0, out)
+	own, told := s.lives[r.Root.Client], s.roots[r.Root.Client]
+	newest := max(own.incarnation, told.incarnation)
+	if older(r.Root.Incarnation, newest) || own.incarnation == r.Root.Incarnation && own.closed {
+		return true, out
+	}
+	if older(newest, r.Root.Incarnation) && len(s.roots) < s.opts.Clients {
+		s.roots[r.Root.Client] = life{incarnation: r.Root.Incarnation, heard: now}
+		s.next = min(s.next, now+s.opts.Lease)
+		out = s.orphan(r.Root.Client, func(life uint64) bool { return older(life, r.Root.Incarnation) }, out)
+	}
+	return false, out
+}
+
+// older says whether a client's life was over, with its process, when the other began. Lives of one process, of which one server
+// may know one and another server the next, are not.
+func older(a, b uint64) bool { return a>>livesBits < b>>livesBits }
+
+// repeat answers a copy of a call that is known.
+func (s *Server) repeat(rid RID, e *entry, out []ServerEffect) []ServerEffect {
+	if e.done {
+		reply := e.reply
+		reply.RID = rid // another one with KeyedBySeq only
+		return append(out, ServerEffect{Kind: SendReply, RID: rid, Reply: reply})
+	}
+	return s.signal(Working, rid, 0, out)
 }
 
 // admit lets a call be executed, if there is budget and room.
@@ -240,7 +262,7 @@ func (s *Server) Signal(now time.Duration, g Signal, out []ServerEffect) []Serve
 func (s *Server) hello(now time.Duration, g Signal, out []ServerEffect) []ServerEffect {
 	id, inc := g.RID.Client, g.RID.Incarnation
 	known := s.lives[id]
-	if inc < known.incarnation || inc == 0 || inc == known.incarnation && known.closed {
+	if inc < known.incarnation || inc == 0 || inc == known.incarnation && known.closed && s.opts.Mistake != Reopens {
 		return s.signal(Expired, g.RID, 0, out)
 	}
 	ses := s.sessions[id]
@@ -278,19 +300,19 @@ func (s *Server) reborn(now time.Duration, id ClientID, inc uint64, out []Server
 	if s.opts.Mistake == ServesOldRoots || s.opts.Mistake == ServesOldLives {
 		return out
 	}
-	return s.orphan(id, inc, out)
+	return s.orphan(id, func(life uint64) bool { return older(life, inc) }, out)
 }
 
-// orphan kills what is executed for the lives of a root client before inc.
-func (s *Server) orphan(id ClientID, inc uint64, out []ServerEffect) []ServerEffect {
+// orphan kills what is executed for those lives of a root client that are gone.
+func (s *Server) orphan(id ClientID, gone func(life uint64) bool, out []ServerEffect) []ServerEffect {
 	if s.nested == 0 {
 		return out
 	}
 	for _, ses := range s.sorted() {
 		for _, e := range ses.entries.all() {
-			if e.running > 0 && e.root.Client == id && e.root.Incarnation < inc && e.root.Incarnation != 0 {
+			if e.running > 0 && e.nested() && e.root.Client == id && gone(e.root.Incarnation) {
 				e.running, e.keeps, e.done = 0, true, true
-				e.reply = Reply{e.rid, Refused, []byte("the first caller is gone"), s.life}
+				e.reply = Reply{e.rid, Orphaned, []byte(firstGone), s.life}
 				out = append(out, ServerEffect{Kind: Kill, RID: e.rid})
 			}
 		}
@@ -300,6 +322,10 @@ func (s *Server) orphan(id ClientID, inc uint64, out []ServerEffect) []ServerEff
 
 // close ends a session: its executions are orphans, its replies go.
 func (s *Server) close(now time.Duration, ses *session, out []ServerEffect) []ServerEffect {
+	delete(s.sessions, ses.client)
+	s.lives[ses.client] = life{ses.incarnation, true, now}
+	s.next = min(s.next, now+s.memory())
+	out = append(out, ServerEffect{Kind: Close, RID: RID{ses.client, ses.incarnation, 0}})
 	for ses.entries.len() > 0 {
 		e := ses.entries.pop()
 		if e.running > 0 {
@@ -307,11 +333,7 @@ func (s *Server) close(now time.Duration, ses *session, out []ServerEffect) []Se
 		}
 		out = s.forget(e, out)
 	}
-	delete(s.sessions, ses.client)
-	s.lives[ses.client] = life{ses.incarnation, true, now}
-	s.next = min(s.next, now+s.memory())
-	out = append(out, ServerEffect{Kind: Close, RID: RID{ses.client, ses.incarnation, 0}})
-	return s.orphan(ses.client, ses.incarnation+1, out)
+	return s.orphan(ses.client, func(life uint64) bool { return life == ses.incarnation }, out)
 }
 
 // acknowledge drops what the client does not need any more.
@@ -364,7 +386,17 @@ func (s *Server) Expire(now time.Duration, out []ServerEffect) []ServerEffect {
 			next = min(next, end)
 		}
 	}
-	maps.DeleteFunc(s.lives, func(id ClientID, l life) bool {
+	next = min(next, s.prune(now, s.lives), s.prune(now, s.roots))
+	if next = min(next, s.next); next != never {
+		s.next = max(next, now+s.opts.Lease/16)
+	}
+	return out
+}
+
+// prune forgets lives that are over, and says when it wants to be called again.
+func (s *Server) prune(now time.Duration, lives map[ClientID]life) time.Duration {
+	next := never
+	maps.DeleteFunc(lives, func(id ClientID, l life) bool {
 		if s.sessions[id] != nil {
 			return false
 		}
@@ -374,10 +406,7 @@ func (s *Server) Expire(now time.Duration, out []ServerEffect) []ServerEffect {
 		}
 		return end <= now
 	})
-	if next = min(next, s.next); next != never {
-		s.next = max(next, now+s.opts.Lease/16)
-	}
-	return out
+	return next
 }
 
 // memory is for how long a closed life is known.
