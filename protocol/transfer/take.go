@@ -167,12 +167,24 @@ func (l *Layer) load(o *protocol.Out) {
 	l.paid, l.open = l.paid+l.ahead, -l.ahead
 	l.pass(before, o)
 	l.pass(later, o)
-	for _, m := range l.view.Members { // whoever keeps it: an offer that came too early may be forgotten
+	l.thank(o)
+	l.becomeReady(o)
+}
+
+// thank tells all who may keep a state for this member that it has one: the members, since an offer that came too early may
+// be forgotten; and who is ahead and has offered that of a view to come. It serves this membership as well, as a later one
+// would be asked for only after the end of this.
+func (l *Layer) thank(o *protocol.Out) {
+	for _, m := range l.view.Members {
 		if m.Node != l.self {
 			o.Send(m.Node, Have{l.view.ID})
 		}
 	}
-	l.becomeReady(o)
+	for _, f := range l.offers {
+		if f.view > l.view.ID {
+			o.Send(f.from, Have{f.view})
+		}
+	}
 }
 
 // none says that a member does not have the state that it offered.
