@@ -301,7 +301,7 @@ func (l *Layer) accepts(from protocol.ID, m Accept, o *protocol.Out) {
 	if t.accepts = append(t.accepts, from); len(t.accepts) < l.needed() {
 		return
 	}
-	decided := Commit{t.ballot, t.content, t.from}
+	decided := Commit{t.ballot, t.content, l.stayers()}
 	for i := range l.peers {
 		id := l.peers[i].id
 		if l.view.Rank(id) >= 0 || t.content.View.Rank(id) >= 0 {
@@ -309,6 +309,31 @@ func (l *Layer) accepts(from protocol.ID, m Accept, o *protocol.Out) {
 		}
 	}
 	t.active = false
+}
+
+// stayers names who hands on what belongs to the old view, once the change is decided: whoever was named for it, or in place of
+// one that does not go on the first of those that do and have voted. Who has voted holds everything. Who is out helps nobody.
+func (l *Layer) stayers() []protocol.ID {
+	stays := func(id protocol.ID) bool {
+		m, in := l.member(id)
+		return in && slices.Contains(l.try.content.View.Members, m)
+	}
+	if !l.fetchable(l.try.content.Upto, l.try.from) {
+		return l.try.from
+	}
+	from := slices.Clone(l.try.from)
+	for _, m := range l.view.Members {
+		if !stays(m.Node) || !slices.Contains(l.try.accepts, m.Node) || l.promiseOf(m) == nil {
+			continue
+		}
+		for r := range from {
+			if !stays(from[r]) {
+				from[r] = m.Node
+			}
+		}
+		break
+	}
+	return from
 }
 
 // nudgeLater looks after a while whether the change that this node waits for goes on.
