@@ -100,7 +100,7 @@ func (m *membership) told(e *trace.Event, n *member) {
 		}
 		*n = member{view: d.View.ID, before: before, since: e.T, event: keep(e)}
 	case group.Excluded:
-		*n = member{left: d.Why == group.Left}
+		*n = member{left: d.Why.Asked()}
 	case protocol.Reply:
 		switch d.Body.(type) {
 		case group.Out:

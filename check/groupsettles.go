@@ -46,7 +46,7 @@ func (p *groupSettles) Step(e *trace.Event) {
 			p.newest, p.latest = d.View.ID, d.View
 		}
 	case group.Excluded:
-		p.tell(e, d.Why == group.Left)
+		p.tell(e, d.Why.Asked())
 	case protocol.Reply:
 		if _, back := d.Body.(group.Back); back && p.calm.on {
 			p.calm.since = e.T

@@ -58,7 +58,7 @@ func (n *known) told(e *trace.Event) {
 	} else if d, ok := trace.DataOf[group.Installed](e); ok {
 		n.group, n.left = d.View, false
 	} else if d, ok := trace.DataOf[group.Excluded](e); ok {
-		n.group, n.left = group.View{}, d.Why == group.Left
+		n.group, n.left = group.View{}, d.Why.Asked()
 	}
 }
 

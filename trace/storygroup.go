@@ -74,6 +74,7 @@ func changesText(d group.Installed) string {
 
 var exclusions = map[group.Why]string{
 	group.Left:    "it has left",
+	group.Abrupt:  "it has left without the others, who may lack what it sent last",
 	group.Passed:  "the others go on without it",
 	group.Lacking: "nobody has what it would have to deliver",
 }

@@ -74,6 +74,7 @@ func every() []trace.Event {
 		told(1, group.Installed{View: group.View{ID: 2, Members: []group.Member{{Node: 1}, {Node: 2}}}, Joined: []protocol.ID{2}, Gone: []protocol.ID{3}}),
 		told(1, group.Flush{View: 2}), told(1, group.Gather{View: 2}), told(1, group.Blocked{Why: "1 of 2 is here"}), told(1, group.Blocked{}),
 		told(1, group.Excluded{View: 2, Why: group.Left}), told(1, group.Excluded{View: 2, Why: group.Passed}),
+		told(1, group.Excluded{View: 2, Why: group.Abrupt}),
 		{Kind: trace.Call, Node: 1, Inc: 1, N: 8, Data: group.Leave{}}, {Kind: trace.Call, Node: 1, Inc: 1, N: 8, Data: group.Join{}},
 		{Kind: trace.Call, Node: 1, Inc: 1, N: 8, Data: multicast.Cast{Order: multicast.Total, Uniform: true, Payloads: [][]byte{{1}, {2}}}},
 		told(1, protocol.Reply{ID: 6, Body: multicast.Sent{View: 2, First: 1, Count: 2}}), told(1, protocol.Reply{ID: 7, Body: group.Out{View: 2}}),

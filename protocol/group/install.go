@@ -20,12 +20,25 @@ func (l *Layer) committed(m Commit, o *protocol.Out) {
 	case l.phase == out:
 		l.learn(m, o)
 	case c.View.ID > l.view.ID+1 || !named:
-		l.exclude(Passed, o)
+		l.exclude(l.passed(c), o)
 		l.learn(m, o)
 	case !l.opts.Traffic:
 		l.install(m, o)
 	default:
 		l.conclude(m, o)
+	}
+}
+
+// passed is why a view is without this node. It leaves in good order if the cut has all that it had sent when it stopped.
+func (l *Layer) passed(c Content) Why {
+	rank, held := l.view.Rank(l.self), l.answer.held
+	switch {
+	case !l.leaving:
+		return Passed
+	case !l.opts.Traffic, c.View.ID == l.view.ID+1 && rank < min(len(c.Upto), len(held)) && c.Upto[rank] >= held[rank]:
+		return Left
+	default:
+		return Abrupt
 	}
 }
 
@@ -152,8 +165,8 @@ func (l *Layer) last() Commit {
 
 // exclude ends the membership.
 func (l *Layer) exclude(why Why, o *protocol.Out) {
-	if l.leaving {
-		why = Left
+	if l.leaving && why != Left {
+		why = Abrupt
 	}
 	l.phase, l.leaving, l.ready = out, false, false
 	l.answer, l.try = answering{nudging: l.answer.nudging}, attempt{floor: l.try.floor}
@@ -165,7 +178,7 @@ func (l *Layer) exclude(why Why, o *protocol.Out) {
 		l.life++
 	}
 	o.Indicate(Excluded{l.view.ID, why})
-	if why == Left {
+	if why.Asked() {
 		l.away = !l.returns
 		l.answerLeave(o)
 	}

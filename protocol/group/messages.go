@@ -153,10 +153,14 @@ type Why string
 
 // The reasons.
 const (
-	Left    Why = "left"    // it asked for it
+	Left    Why = "left"    // it asked for it, and all that it sent is settled
+	Abrupt  Why = "abrupt"  // it asked for it, and went without the others, or they without it: what it sent last may be lost
 	Passed  Why = "passed"  // the others went on without it: it was suspected
 	Lacking Why = "lacking" // what it would have to deliver cannot be fetched from anybody
 )
+
+// Asked says whether the node asked for it: then it does not come back by itself.
+func (w Why) Asked() bool { return w == Left || w == Abrupt }
 
 // Calls of clients.
 type (

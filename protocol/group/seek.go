@@ -209,7 +209,7 @@ func (l *Layer) leaveAgain(o *protocol.Out) {
 		return
 	}
 	if time.Duration(l.leaves)*l.opts.Attempt >= l.opts.Leave {
-		l.exclude(Left, o)
+		l.exclude(Abrupt, o)
 		return
 	}
 	l.leaves++

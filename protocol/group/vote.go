@@ -11,6 +11,8 @@ type answering struct {
 	to      protocol.ID // who asked for the promise
 	nudging bool        // the timer runs
 
+	held Cut // what the layer above said that it holds when it was stopped
+
 	gathering bool // the layer above fetches what the cut needs
 	done      bool // it has it
 	decided   bool // and the change is decided
@@ -68,6 +70,7 @@ func (l *Layer) refuses(from protocol.ID, b Ballot, o *protocol.Out) bool {
 // holds takes what the layer above holds.
 func (l *Layer) holds(r Held, o *protocol.Out) {
 	if l.phase == flush && r.View == l.view.ID && r.Ballot == l.promised && !l.answer.decided {
+		l.answer.held = r.Upto
 		l.vow(r.Upto, o)
 	}
 }

@@ -182,5 +182,5 @@ func (l *Layer) exclude(e group.Excluded, o *protocol.Out) {
 		}
 	}
 	*l = Layer{opts: l.opts, self: l.self, soon: l.soon, behind: l.behind, telling: l.telling, repairing: l.repairing,
-		wait: l.wait, impatient: l.impatient, air: l.air, left: e.Why == group.Left, former: max(e.View, l.former)}
+		wait: l.wait, impatient: l.impatient, air: l.air, left: e.Why.Asked(), former: max(e.View, l.former)}
 }

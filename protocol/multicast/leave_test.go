@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"ciranda.dev/check"
 	"ciranda.dev/engine/network"
 	"ciranda.dev/engine/sim"
 	"ciranda.dev/engine/world"
@@ -28,27 +29,38 @@ func (c *clerk) Record(e *trace.Event) {
 	}
 }
 
-// What node 3 sends before it leaves does not reach node 2, and never will: node 2 has it from node 1, who goes on, and does not
-// wait for node 3, who is gone.
-func TestNobodyWaitsForWhoHasLeft(t *testing.T) {
+// leaving is a run of three nodes in which node 3 leaves, and something is done shortly before.
+func leaving(t *testing.T, before ...sim.Action) (*clerk, *sim.Sim, check.Result) {
+	t.Helper()
 	c := trial{nodes: 3}
-	clerk := &clerk{map[protocol.ID]time.Duration{}, map[protocol.ID]group.Why{}}
-	leaves := 2 * time.Second
-	script := []sim.Action{
-		{At: leaves - 20*ms, Do: func(s *sim.Sim) { s.Cut(3, 2) }},
-		{At: leaves - 10*ms, Do: func(s *sim.Sim) { s.Request(3, "tell 0") }},
-		{At: leaves, Do: func(s *sim.Sim) { s.Request(3, "leave") }},
-		{At: leaves + 5*time.Second, Do: func(*sim.Sim) {}},
+	agreement, err := check.New("multicast-agreement", nil, check.Setup{Nodes: []protocol.ID{1, 2, 3}, Level: trace.Protocol,
+		Group: &check.Group{Casts: true}, Detector: &check.Detector{Interval: 100 * ms, Timeout: 350 * ms, Verify: 30 * ms}})
+	if err != nil {
+		t.Fatal(err)
 	}
+	suite, clerk := check.NewSuite(agreement), &clerk{map[protocol.ID]time.Duration{}, map[protocol.ID]group.Why{}}
+	end := leaves + 6*time.Second
+	script := append(before, sim.Action{At: leaves, Do: func(s *sim.Sim) { s.Request(3, "leave") }}, sim.Action{At: end, Do: func(*sim.Sim) {}})
 	s, err := sim.New(sim.Config{
-		World:   world.Config{Nodes: c.nodes, Build: c.build, Level: trace.Protocol, Sink: clerk, Requests: c.requests()},
-		Network: network.Link{Delay: network.Between(ms, 10*ms)}, Seed: 1, Script: script, Duration: leaves + 5*time.Second, Queue: 1000})
+		World:   world.Config{Nodes: c.nodes, Build: c.build, Level: trace.Protocol, Sink: tee{clerk, suite}, Requests: c.requests()},
+		Network: network.Link{Delay: network.Between(ms, 10*ms)}, Seed: 1, Script: script, Duration: end, Queue: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Run(); err != nil {
 		t.Fatal(err)
 	}
+	return clerk, s, suite.Results()[0]
+}
+
+const leaves = 2 * time.Second
+
+// What node 3 sends before it leaves does not reach node 2, and never will: node 2 has it from node 1, who goes on, and does not
+// wait for node 3, who is gone.
+func TestNobodyWaitsForWhoHasLeft(t *testing.T) {
+	clerk, s, agreement := leaving(t,
+		sim.Action{At: leaves - 20*ms, Do: func(s *sim.Sim) { s.Cut(3, 2) }},
+		sim.Action{At: leaves - 10*ms, Do: func(s *sim.Sim) { s.Request(3, "tell 0") }})
 	if why := clerk.excluded[3]; why != group.Left {
 		t.Errorf("node 3 is excluded: %q; want %q", why, group.Left)
 	}
@@ -60,5 +72,22 @@ func TestNobodyWaitsForWhoHasLeft(t *testing.T) {
 	}
 	if st, _ := s.World().Ask(2, multicast.Query{}); st.(multicast.Status).Kept > 0 {
 		t.Errorf("in the end node 2 has %+v", st)
+	}
+	if agreement.Verdict == check.Violated {
+		t.Error(agreement.Why)
+	}
+}
+
+// Node 3 leaves while it is cut off. Nobody hears of it, and what it has just sent is lost: it does not say that it left in good
+// order, and nobody takes its messages for settled.
+func TestLeavesAlone(t *testing.T) {
+	clerk, _, agreement := leaving(t,
+		sim.Action{At: leaves - 20*ms, Do: func(s *sim.Sim) { cutOff(s, 3, s.Cut) }},
+		sim.Action{At: leaves - 10*ms, Do: func(s *sim.Sim) { s.Request(3, "tell 0") }})
+	if why := clerk.excluded[3]; why != group.Abrupt {
+		t.Errorf("node 3 is excluded: %q; want %q", why, group.Abrupt)
+	}
+	if agreement.Verdict == check.Violated {
+		t.Error(agreement.Why)
 	}
 }

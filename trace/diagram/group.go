@@ -83,7 +83,7 @@ func groupText(e *trace.Event) (text, class string, known bool) {
 		}
 		return fmt.Sprintf("view %d: %s", d.View.ID, strings.Join(members, " ")), "lb", true
 	case "group.excluded":
-		if d, _ := trace.DataOf[group.Excluded](e); d.Why == group.Left {
+		if d, _ := trace.DataOf[group.Excluded](e); d.Why.Asked() {
 			return "leaves the group", "la", true
 		}
 		return "out of the group", "la", true

@@ -1425,8 +1425,8 @@ func (x *Delivery) GetPayloads() [][]byte {
 	return nil
 }
 
-// An Exclusion says that the node is no member any more: "left", "passed" (the others went on without it) or "lacking" (it
-// could not get what it would have had to deliver).
+// An Exclusion says that the node is no member any more: "left", "abrupt" (it left without the others, who may lack what it
+// sent last), "passed" (the others went on without it) or "lacking" (it could not get what it would have had to deliver).
 type Exclusion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The last view that it was in.
