@@ -116,7 +116,7 @@ func (l *Layer) keep(next group.View) past {
 // begin makes a view the present one.
 func (l *Layer) begin(v group.View, o *protocol.Out) {
 	l.view, l.rank = v, v.Rank(l.self)
-	l.stopped, l.left, l.blocked = false, false, false
+	l.stopped, l.left, l.back, l.blocked = false, false, false, false
 	l.gathering = gathering{}
 	n := len(v.Members)
 	l.streams = make([]stream, n)
@@ -182,5 +182,5 @@ func (l *Layer) exclude(e group.Excluded, o *protocol.Out) {
 		}
 	}
 	*l = Layer{opts: l.opts, self: l.self, soon: l.soon, behind: l.behind, telling: l.telling, repairing: l.repairing,
-		wait: l.wait, impatient: l.impatient, air: l.air, left: e.Why.Asked(), former: max(e.View, l.former)}
+		wait: l.wait, impatient: l.impatient, air: l.air, left: e.Why.Asked() && !l.back, former: max(e.View, l.former)}
 }

@@ -91,3 +91,16 @@ func TestLeavesAlone(t *testing.T) {
 		t.Error(agreement.Why)
 	}
 }
+
+// A node that is told to come back while it leaves takes casts when it is out: they wait for the view that lets it in.
+func TestTakesCastsOnItsWayBack(t *testing.T) {
+	s, o := one(t, multicast.Options{})
+	s.Call(protocol.Call{ID: 5, Body: group.Leave{}}, protocol.Inputs{}, o)
+	s.Call(protocol.Call{ID: 6, Body: group.Join{}}, protocol.Inputs{}, o)
+	left, _ := views["excluded"]([]string{"1", "left"})
+	s.Notify(left, protocol.Inputs{}, o)
+	s.Call(protocol.Call{ID: 7, Body: multicast.Cast{Order: multicast.FIFO, Payloads: [][]byte{nil}}}, protocol.Inputs{}, o)
+	if waiting := status(s).Waiting; waiting != 16 {
+		t.Errorf("%d bytes wait; want 16; effects are %v", waiting, o.Effects())
+	}
+}

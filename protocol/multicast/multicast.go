@@ -58,6 +58,7 @@ type Layer struct {
 	settling  bool   // it ends in this very step
 	blocked   bool   // most of the view is out of sight: nothing new is sent
 	left      bool   // the node has left the group
+	back      bool   // it was told to come back when it has
 	former    uint64 // the last view that it was in as another member
 	gathering gathering
 	past      past
@@ -132,8 +133,11 @@ func (l *Layer) Request(r any, o *protocol.Out) (taken bool) {
 	case Consumed:
 		l.consumed(r.Bytes)
 		l.reply(asked, c.ID, Noted{}, o)
-	case group.Join: // it is for the layer below
-		l.left = false
+	case group.Join: // it is for the layer below, as is Leave
+		l.left, l.back = false, true
+		return false
+	case group.Leave:
+		l.back = false
 		return false
 	default:
 		return false
