@@ -235,16 +235,44 @@ func (l *lane) take() *batch {
 // settle tells the callers what became of their messages.
 func (l *lane) settle(b *batch, reply any, err error) {
 	sent, err := outcome(reply, err)
+	where := inOrder(sent)
 	for _, c := range b.castings {
 		if c.err = err; err == nil {
-			c.sent = multicast.Sent{View: sent.View, First: sent.First, Count: len(c.payloads)}
-			sent.First += uint64(len(c.payloads))
+			c.sent = cutOff(&where, len(c.payloads))
 			l.group.sent.add(l.id, len(c.payloads), c.bytes)
 		}
 		close(c.done)
 	}
 	l.group.under.Add(int64(-b.size))
 	l.group.startAll()
+}
+
+// inOrder lists where messages stand, the first of them first: in each view that they were sent in there are some.
+func inOrder(s multicast.Sent) (parts []multicast.Sent) {
+	for p := &s; p != nil; p = p.Before {
+		parts = append(parts, multicast.Sent{View: p.View, First: p.First, Count: p.Count})
+	}
+	slices.Reverse(parts)
+	return parts
+}
+
+// cutOff takes so many messages off the front of a list, and says where they stand.
+func cutOff(parts *[]multicast.Sent, count int) (sent multicast.Sent) {
+	for len(*parts) > 0 && count > 0 {
+		p := &(*parts)[0]
+		n := min(count, p.Count)
+		next := multicast.Sent{View: p.View, First: p.First, Count: n}
+		if before := sent; before.Count > 0 {
+			next.Before = &before
+		}
+		sent = next
+		count -= n
+		p.First, p.Count = p.First+uint64(n), p.Count-n
+		if p.Count == 0 {
+			*parts = (*parts)[1:]
+		}
+	}
+	return sent
 }
 
 // startAll lets each lane send that may: there is more room on the way.

@@ -115,6 +115,44 @@ func begin(t *testing.T, g *Group, names ...string) []*Casting {
 	return all
 }
 
+// If the view changes in the middle of a batch, each caller learns where its own messages stand.
+func TestBatchInTwoViews(t *testing.T) {
+	within(t, func(t *testing.T, g *Group, f *fake) {
+		all := begin(t, g, "a", "b", "c", "d", "e")
+		f.answer(0, multicast.Sent{View: 4, First: 1, Count: 1})
+		synctest.Wait()
+		if got, want := f.seen(), "a|b|c|d e"; got != want {
+			t.Fatalf("got %s, want %s", got, want)
+		}
+		f.answer(3, multicast.Sent{View: 6, First: 1, Count: 1, Before: &multicast.Sent{View: 5, First: 9, Count: 1}})
+		for n, want := range map[int]multicast.Sent{3: {View: 5, First: 9, Count: 1}, 4: {View: 6, First: 1, Count: 1}} {
+			if got, err := all[n].Wait(t.Context()); got != want || err != nil {
+				t.Errorf("message %d: got %+v, %v; want %+v", n, got, err, want)
+			}
+		}
+	})
+}
+
+// Who has messages on both sides of a change learns where either are.
+func TestCutOff(t *testing.T) {
+	where := inOrder(multicast.Sent{View: 6, First: 1, Count: 3, Before: &multicast.Sent{View: 5, First: 9, Count: 2}})
+	for _, want := range []struct {
+		last, before multicast.Sent
+	}{
+		{multicast.Sent{View: 5, First: 9, Count: 1}, multicast.Sent{}},
+		{multicast.Sent{View: 6, First: 1, Count: 1}, multicast.Sent{View: 5, First: 10, Count: 1}},
+		{multicast.Sent{View: 6, First: 2, Count: 2}, multicast.Sent{}},
+	} {
+		got, before := cutOff(&where, want.last.Count+want.before.Count), multicast.Sent{}
+		if got.Before != nil {
+			before, got.Before = *got.Before, nil
+		}
+		if got != want.last || before != want.before {
+			t.Errorf("got %+v behind %+v, want %+v behind %+v", got, before, want.last, want.before)
+		}
+	}
+}
+
 // What comes while the window is full is sent as batches, in order, and each caller learns where its messages stand.
 func TestBatches(t *testing.T) {
 	within(t, func(t *testing.T, g *Group, f *fake) {

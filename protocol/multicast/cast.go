@@ -15,6 +15,7 @@ type cast struct {
 	size     int      // of those
 	part     int      // bytes of the first of them that were sent
 	first    uint64   // the number of the first that was sent in this view; 0 if none was
+	before   *Sent    // those that were sent in views before; nil if none was
 }
 
 // cast takes messages to be sent. They leave when no more input is at hand, or a batch is full.
@@ -192,7 +193,7 @@ func (l *Layer) advanceCast(c *cast, n, size int) {
 		return
 	}
 	if c.asked {
-		lane.awaiting.push(awaited{c.call, c.first, lane.own})
+		lane.awaiting.push(awaited{c.call, c.first, lane.own, c.before})
 	}
 	l.waiting.pop()
 }

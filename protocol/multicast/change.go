@@ -113,8 +113,21 @@ func (l *Layer) keep(next group.View) past {
 	return p
 }
 
+// leaveBehind notes where those messages are of casts which were sent in the view that ends. The rest is sent in the next. Of a
+// message of which only parts were sent all are sent again.
+func (l *Layer) leaveBehind() {
+	for i := range l.waiting.all() {
+		c := &l.waiting.all()[i]
+		if c.first > 0 {
+			c.before = &Sent{l.view.ID, c.first, int(l.lanes[c.lane].own - c.first + 1), c.before}
+		}
+		c.first, c.part = 0, 0
+	}
+}
+
 // begin makes a view the present one.
 func (l *Layer) begin(v group.View, o *protocol.Out) {
+	l.leaveBehind()
 	l.view, l.rank = v, v.Rank(l.self)
 	l.stopped, l.left, l.back, l.blocked = false, false, false, false
 	l.gathering = gathering{}
@@ -128,10 +141,6 @@ func (l *Layer) begin(v group.View, o *protocol.Out) {
 		if l.runs(laneOf(uint8(i)).Order) {
 			l.lanes[i].from = make([]source, n)
 		}
-	}
-	for i := range l.waiting.all() {
-		c := &l.waiting.all()[i]
-		c.first, c.part = 0, 0
 	}
 	l.told, l.unplaced, l.clock, l.untold = make([]uint64, n), nil, 0, 0
 	l.air.sent, l.air.lacked, l.air.patient = 0, nil, 0
@@ -175,7 +184,7 @@ func (l *Layer) exclude(e group.Excluded, o *protocol.Out) {
 	why := "this node is no member of the group any more: " + string(e.Why)
 	l.fail(why, o)
 	for l.waiting.len() > 0 {
-		if c := l.waiting.pop(); c.first > 0 {
+		if c := l.waiting.pop(); c.first > 0 || c.before != nil {
 			l.reply(c.asked, c.call, Unknown{why}, o)
 		} else {
 			l.reply(c.asked, c.call, protocol.Refused{Why: why}, o)

@@ -76,6 +76,8 @@ type awaited struct {
 	call  uint64
 	first uint64
 	last  uint64
+
+	before *Sent
 }
 
 // fits says whether a part of a message may be taken.
@@ -137,6 +139,6 @@ func (l *Layer) answer(i int, done uint64, o *protocol.Out) {
 	q := &l.lanes[i].awaiting
 	for q.len() > 0 && q.first().last <= done {
 		a := q.pop()
-		o.Indicate(protocol.Reply{ID: a.call, Body: Sent{l.view.ID, a.first, int(a.last - a.first + 1)}})
+		o.Indicate(protocol.Reply{ID: a.call, Body: Sent{l.view.ID, a.first, int(a.last - a.first + 1), a.before}})
 	}
 }

@@ -1,6 +1,7 @@
 package multicast_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -102,5 +103,33 @@ func TestTakesCastsOnItsWayBack(t *testing.T) {
 	s.Call(protocol.Call{ID: 7, Body: multicast.Cast{Order: multicast.FIFO, Payloads: [][]byte{nil}}}, protocol.Inputs{}, o)
 	if waiting := status(s).Waiting; waiting != 16 {
 		t.Errorf("%d bytes wait; want 16; effects are %v", waiting, o.Effects())
+	}
+}
+
+// Of a cast some was sent in a view that is over. It is not refused when the node is out: that would say that nothing was sent.
+func TestKnowsWhatWasSentBefore(t *testing.T) {
+	s, o := one(t, multicast.Options{Window: 200, Batch: 100})
+	s.Call(protocol.Call{ID: 7, Body: multicast.Cast{Order: multicast.FIFO, Payloads: [][]byte{make([]byte, 60), make([]byte, 60), make([]byte, 60)}}},
+		protocol.Inputs{}, o)
+	s.Flush(protocol.Inputs{}, o)
+	for _, command := range []string{"flush 1 1", "view 2 1,2,3 upto 2,0,0", "excluded 2 passed"} {
+		words := strings.Fields(command)
+		e, err := views[words[0]](words[1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Notify(e, protocol.Inputs{}, o)
+	}
+	answered := false
+	for _, e := range o.Effects() {
+		if r, is := e.Body.(protocol.Reply); is {
+			answered = true
+			if _, unknown := r.Body.(multicast.Unknown); !unknown {
+				t.Errorf("the answer is %T %+v; want that nothing is known", r.Body, r.Body)
+			}
+		}
+	}
+	if !answered {
+		t.Error("there is no answer")
 	}
 }

@@ -78,11 +78,12 @@ type (
 type (
 	// Sent answers Cast: the messages were delivered here in View. They are numbers First to First+Count-1 of this sender
 	// in their lane and view. What is cast together is sent in one view if it fits a batch. Of more the view may have changed
-	// between some and the others: then this says where the last of them are.
+	// between some and the others: then these are the last of them, and Before says where those before them are.
 	Sent struct {
-		View  uint64 `json:"view"`
-		First uint64 `json:"first"`
-		Count int    `json:"count"`
+		View   uint64 `json:"view"`
+		First  uint64 `json:"first"`
+		Count  int    `json:"count"`
+		Before *Sent  `json:"before,omitempty"`
 	}
 	// Unknown answers Cast: messages were sent, and this node was excluded before it delivered them. Some or all of them may
 	// have been delivered by others.

@@ -824,6 +824,7 @@ type MulticastResponse struct {
 	Node uint32 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
 	View uint64 `protobuf:"varint,2,opt,name=view,proto3" json:"view,omitempty"`
 	// The number of the first among the messages of that sender in that lane and view, from 1; the others follow it.
+	// If the view changed between some messages of a request and the others these are the last, and count says how many.
 	First         uint64 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`
 	Count         uint64 `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
 	unknownFields protoimpl.UnknownFields
