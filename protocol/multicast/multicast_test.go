@@ -234,6 +234,28 @@ func TestKeepsNoMoreThanTheWindow(t *testing.T) {
 	}
 }
 
+// What comes late of what is missing takes the place of what is early, and must wait for it.
+func TestMakesRoomForWhatIsMissing(t *testing.T) {
+	s, o := one(t, multicast.Options{Window: 2000, Batch: 1000})
+	comes := func(first, last uint64) {
+		for n := first; n <= last; n++ {
+			b := multicast.Batch{View: 1, First: n, Got: []uint64{0, n, 0}, Payloads: [][]byte{make([]byte, 100)},
+				Runs: []multicast.Run{{Lane: 2, First: n, Count: 1}}}
+			s.Receive(2, 1, protocol.Packet{Channel: 1, Body: b}, protocol.Inputs{}, o)
+		}
+	}
+	comes(50, 99)
+	early := status(s).Early
+	comes(2, 15)
+	if now := status(s).Early; now != early {
+		t.Errorf("%d batches are early; want %d, as before", now, early)
+	}
+	comes(1, 1)
+	if got := s.String(); !strings.Contains(got, "2: 15 held") {
+		t.Errorf("got %s; want 15 items held of node 2", got)
+	}
+}
+
 // What a node is sent that had to drop some of it in the end arrives all the same: it asks for it.
 func TestAsksForWhatIsMissing(t *testing.T) {
 	b := kit.New(2)

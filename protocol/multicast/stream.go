@@ -140,6 +140,7 @@ func (l *Layer) putAside(r int, b Batch, o *protocol.Out) bool {
 	if known {
 		return true
 	}
+	l.makeRoom(r, &b, o)
 	if s.room+size > l.opts.Window+l.opts.Batch {
 		l.refuse(l.view.Members[r].Node, "room", o)
 		return false
@@ -148,6 +149,17 @@ func (l *Layer) putAside(r int, b Batch, o *protocol.Out) bool {
 	s.room += size
 	l.lag(o)
 	return true
+}
+
+// makeRoom drops what comes last of all that is early, if that comes after a batch for which there is no room: what is missing in
+// front is of use sooner. Else what was asked for would be refused for the sake of what must wait for it.
+func (l *Layer) makeRoom(r int, b *Batch, o *protocol.Out) {
+	s := &l.streams[r]
+	for n := len(s.early); n > 0 && s.early[n-1].First > b.First && s.room+b.size() > l.opts.Window+l.opts.Batch; n-- {
+		s.room -= s.early[n-1].size()
+		s.early = slices.Delete(s.early, n-1, n)
+		l.refuse(l.view.Members[r].Node, "room", o)
+	}
 }
 
 // resume takes what was early and is not any more.
