@@ -239,7 +239,7 @@ func (c trial) suite(t testing.TB) *check.Suite {
 	for _, name := range []string{"transfer-same-state", "transfer-one-history", "transfer-ends"} {
 		params := check.Params{}
 		if name == "transfer-ends" {
-			params["within"] = 15 * time.Second // who gave up often stays away long
+			params["within"] = 20 * time.Second // who gave up four times while there was much to hold stays away for 16
 		}
 		p, err := check.New(name, params, setup)
 		if err != nil {
