@@ -243,12 +243,12 @@ func (l *Layer) late(s *stream) bool {
 	return l.wait > 2*repairAfter
 }
 
-// another is somebody else than the node that should hand on what the end of a view needs: that one may have left. All who
-// go on have it, or fetch it too.
+// another is somebody else than the node that should hand on what the end of a view needs: that one may have left, or died. All
+// who go on have it, or fetch it too.
 func (l *Layer) another(r int) protocol.ID {
 	n := len(l.view.Members)
 	for i := range n {
-		m := l.view.Members[(r+l.streams[r].tries+i)%n].Node
+		m := l.view.Members[(r+l.streams[r].tries/2+i)%n].Node
 		if m != l.self && m != l.gathering.from[r] {
 			return m
 		}

@@ -39,13 +39,16 @@ func (l *Layer) repair(o *protocol.Out) {
 		s := &l.streams[r]
 		upto := l.known(r)
 		if upto <= s.held {
+			s.tries = 0
 			continue
 		}
 		lags = true
 		if s.held > s.seen {
+			s.tries = 0
 			continue
 		}
 		stands = true
+		s.tries++
 		if to := l.holder(r); to != protocol.None {
 			o.Send(to, Want{l.view.ID, uint32(r), s.held + 1, upto})
 		}
@@ -84,7 +87,7 @@ func (l *Layer) holder(r int) protocol.ID {
 		switch to := l.gathering.from[r]; {
 		case to == l.self:
 			return protocol.None
-		case l.opts.Datagrams && l.late(s) && s.tries%2 == 1:
+		case l.late(s) && s.tries%2 == 1:
 			return l.another(r)
 		default:
 			return to
