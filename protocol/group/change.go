@@ -70,18 +70,27 @@ func (l *Layer) named() (named []protocol.ID) {
 	return named
 }
 
-// unfit says whether a member holds everybody up and can be done without: there must be enough others to agree on that.
+// unfit says whether a member holds everybody up and can be done without: there must be enough others to agree on that, and to
+// remember what a majority held.
 func (l *Layer) unfit(m Member) bool {
 	if l.over(m) || !slices.Contains(l.misfits, m) {
 		return false
 	}
-	others := 0
+	others, ended, silent := 0, 0, 0
 	for _, m := range l.view.Members {
-		if !l.absent(m.Node) && (l.over(m) || !slices.Contains(l.misfits, m)) {
+		there := !l.absent(m.Node)
+		switch {
+		case l.over(m):
+			ended++
+		case !there, slices.Contains(l.misfits, m):
+			silent++
+			there = false
+		}
+		if there {
 			others++
 		}
 	}
-	return others >= l.needed()
+	return others >= l.needed() && !l.forgotten(ended, silent)
 }
 
 // reason says whether there is anything to change.
@@ -115,9 +124,6 @@ func (l *Layer) review(o *protocol.Out) {
 // has crashed: so of every majority somebody has to answer as the member that it was. That is not so if those that have ended
 // and those that are silent could be one. It does not help to wait once a majority is known to have ended, or all the rest.
 func (l *Layer) awaited(named []protocol.ID) (absent []protocol.ID) {
-	if l.view.ID == 0 || !l.opts.Traffic || l.opts.Mistake.trusts() {
-		return nil
-	}
 	ended, answered := 0, l.try.active && len(l.try.promises) == len(l.try.named)
 	for _, m := range l.view.Members {
 		switch {
@@ -127,10 +133,17 @@ func (l *Layer) awaited(named []protocol.ID) (absent []protocol.ID) {
 			absent = append(absent, m.Node)
 		}
 	}
-	if needed := l.view.Majority(); ended >= needed || ended+len(absent) < needed {
+	if !l.forgotten(ended, len(absent)) {
 		return nil
 	}
 	return absent
+}
+
+// forgotten says whether members that have ended, and those that are silent, may be all who knew something of the group's messages, and
+// those that are silent may still know it.
+func (l *Layer) forgotten(ended, silent int) bool {
+	needed := l.view.Majority()
+	return l.view.ID > 0 && l.opts.Traffic && !l.opts.Mistake.trusts() && ended < needed && ended+silent >= needed
 }
 
 // needed is how many nodes of the view must agree.

@@ -133,3 +133,33 @@ func TestKnowsWhatWasSentBefore(t *testing.T) {
 		t.Error("there is no answer")
 	}
 }
+
+// Node 1 wants to go on without node 3, which holds everybody up, when node 2 comes back and has forgotten everything. Then node 3 is
+// needed: the group must not stand still for want of what node 3 could say.
+func TestWhoHoldsUpMayBeNeeded(t *testing.T) {
+	c := trial{nodes: 3}
+	requests := c.requests()
+	requests["expel"] = group.Exclude{Member: group.Member{Node: 3, Incarnation: 1, Life: 1}, Why: "a test"}
+	end := 7 * time.Second
+	s, err := sim.New(sim.Config{
+		World:   world.Config{Nodes: c.nodes, Build: c.build, Level: trace.Off, Requests: requests},
+		Network: network.Link{Delay: network.Between(ms, 10*ms)}, Seed: 1, Duration: end, Queue: 1000,
+		Script: []sim.Action{
+			{At: leaves, Do: func(s *sim.Sim) {
+				s.Crash(2, false, false)
+				s.Recover(2)
+				s.Request(1, "expel")
+			}},
+			{At: end, Do: func(*sim.Sim) {}},
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if !together(s) {
+		st, _ := s.World().Ask(1, group.Query{})
+		t.Errorf("the nodes are not in one view: at node 1 it is %+v", st)
+	}
+}
