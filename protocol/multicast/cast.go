@@ -20,16 +20,18 @@ type cast struct {
 
 // cast takes messages to be sent. They leave when no more input is at hand, or a batch is full.
 func (l *Layer) cast(c Cast, call uint64, asked bool, o *protocol.Out) {
-	size := slot * len(c.Payloads)
-	for _, p := range c.Payloads {
-		size += len(p)
-	}
+	size := Weight(c.Payloads...)
 	if why := l.refuses(&c, size); why != "" {
 		l.reply(asked, call, protocol.Refused{Why: why}, o)
 		return
 	}
-	l.waiting.push(cast{lane: Lane{c.Order, c.Uniform}.index(), call: call, asked: asked, payloads: c.Payloads, size: size})
-	l.bytes += size
+	l.add(cast{lane: Lane{c.Order, c.Uniform}.index(), call: call, asked: asked, payloads: c.Payloads, size: size}, o)
+}
+
+// add puts a cast into the row, and sends what fills a batch.
+func (l *Layer) add(c cast, o *protocol.Out) {
+	l.waiting.push(c)
+	l.bytes += c.size
 	for l.bytes >= l.batch() && l.may() {
 		l.transmit(o)
 	}
@@ -37,13 +39,18 @@ func (l *Layer) cast(c Cast, call uint64, asked bool, o *protocol.Out) {
 
 // refuses says why messages are not taken; "" if they are.
 func (l *Layer) refuses(c *Cast, size int) string {
-	if c.Order < Reliable || c.Order > Lamport || !l.runs(c.Order) {
+	if c.Order < Reliable || c.Order > Lamport || !l.runs(Lane{Order: c.Order}) {
 		return fmt.Sprintf("found the order %s; expected one that is run: %s", c.Order, l.names())
 	}
 	if len(c.Payloads) == 0 {
 		return "found no message; expected at least one"
 	}
-	for _, p := range c.Payloads {
+	return l.tooMuch(c.Payloads, size)
+}
+
+// tooMuch says why messages of so many bytes in all are not taken; "" if they are.
+func (l *Layer) tooMuch(payloads [][]byte, size int) string {
+	for _, p := range payloads {
 		if len(p) > l.opts.Largest {
 			return fmt.Sprintf("found a message of %d bytes; expected at most %d", len(p), l.opts.Largest)
 		}
@@ -232,7 +239,7 @@ func (l *Layer) causes(n *lane) []uint64 {
 
 // place keeps in mind that messages of a member come next in a total order, if the lane has one.
 func (l *Layer) place(i, r, count int) {
-	if laneOf(uint8(i)).Order != Total || l.stopped {
+	if !laneOf(uint8(i)).Order.sequenced() || l.stopped {
 		return
 	}
 	if k := len(l.unplaced) - 1; k >= 0 && l.unplaced[k].Lane == uint8(i) && l.unplaced[k].Rank == uint32(r) {

@@ -138,7 +138,7 @@ func (l *Layer) begin(v group.View, o *protocol.Out) {
 	}
 	for i := range l.lanes {
 		l.lanes[i] = lane{}
-		if l.runs(laneOf(uint8(i)).Order) {
+		if l.runs(laneOf(uint8(i))) {
 			l.lanes[i].from = make([]source, n)
 		}
 	}

@@ -2,12 +2,13 @@ package multicast
 
 import (
 	"bytes"
+	"slices"
 
 	"ciranda.dev/protocol"
 )
 
-// lanes is how many there are.
-const lanes = 2 * int(Lamport)
+// lanes is how many numbers they have.
+const lanes = 2 * int(inner)
 
 // index is a lane's number in messages.
 func (n Lane) index() int {
@@ -28,6 +29,14 @@ func (n Lane) name() string {
 
 // laneOf is the lane of a number.
 func laneOf(i uint8) Lane { return Lane{Order(i/2) + 1, i%2 == 1} }
+
+// runs says whether a lane is run here.
+func (l *Layer) runs(n Lane) bool {
+	if n.Order == inner {
+		return n.Uniform && l.opts.Inner
+	}
+	return slices.Contains(l.opts.Orders, n.Order)
+}
 
 // hasCauses says whether messages of a lane tell what they may be caused by. Where a coordinator or time stamps give the
 // order causes come first anyway: a reply gets its place, or its stamp, after what it replies to. But at the end of a view

@@ -16,9 +16,11 @@ const (
 	Causal                    // FIFO, and none before one that its sender had delivered when it sent it
 	Total                     // causal, and the same everywhere: the view's coordinator decides it
 	Lamport                   // the same by Lamport's time stamps: nobody decides, and everybody must be heard
+
+	inner // total, for what layers say among themselves: see [Within]
 )
 
-var orderNames = [...]string{"none", "reliable", "fifo", "causal", "total", "lamport"}
+var orderNames = [...]string{"none", "reliable", "fifo", "causal", "total", "lamport", "inner"}
 
 // String is the order's name for people, such as "fifo".
 func (r Order) String() string {
@@ -27,6 +29,9 @@ func (r Order) String() string {
 	}
 	return orderNames[r]
 }
+
+// sequenced says whether the coordinator gives places to the messages.
+func (r Order) sequenced() bool { return r == Total || r == inner }
 
 // ParseOrder finds an order by its name.
 func ParseOrder(name string) (Order, error) {
@@ -43,6 +48,10 @@ func (r Order) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // UnmarshalText takes the order's name.
 func (r *Order) UnmarshalText(text []byte) (err error) {
+	if string(text) == inner.String() {
+		*r = inner
+		return nil
+	}
 	*r, err = ParseOrder(string(text))
 	return err
 }

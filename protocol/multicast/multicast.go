@@ -115,7 +115,7 @@ func New(opts Options) *Layer { return &Layer{opts: opts.WithDefaults()} }
 // Traits say what the layer is.
 func (l *Layer) Traits() protocol.Traits {
 	return protocol.Traits{Channel: "multicast", Needs: protocol.FIFO | protocol.NoLoss | protocol.Views, Gives: protocol.Multicast,
-		Messages: messages, Timers: []string{"report", "repair", "patience", "poll", "rest", "hush"}, Requests: []any{Cast{}, Consumed{}}}
+		Messages: messages, Timers: []string{"report", "repair", "patience", "poll", "rest", "hush"}, Requests: []any{Cast{}, Consumed{}, Within{}}}
 }
 
 // Start waits for a view.
@@ -130,6 +130,8 @@ func (l *Layer) Request(r any, o *protocol.Out) (taken bool) {
 	switch r := r.(type) {
 	case Cast:
 		l.cast(r, c.ID, asked, o)
+	case Within:
+		l.within(r, o)
 	case Consumed:
 		l.consumed(r.Bytes)
 		l.reply(asked, c.ID, Noted{}, o)

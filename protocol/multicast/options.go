@@ -32,6 +32,8 @@ type Options struct {
 	// place of sending it to each member. All members must have it. What is lost is repaired, which takes some 10 to 20 ms;
 	// if that is too much links take over for a while. No more than 64 KiB are on their way then, whatever the window.
 	Datagrams bool
+	// Inner has the layer carry what layers above say among themselves ([Within]). All members must have it.
+	Inner bool
 	// Trace notes what the checks of streams need: [Holds], [Streamed] and [Ordered].
 	Trace bool
 	// Mistake is a deliberate error for the tests of the checks.

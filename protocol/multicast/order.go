@@ -19,7 +19,7 @@ func (l *Layer) merge(i int, o *protocol.Out) {
 	switch laneOf(uint8(i)).Order {
 	case Causal:
 		l.mergeCausal(i, o)
-	case Total:
+	case Total, inner:
 		l.mergeTotal(i, o)
 	case Lamport:
 		l.mergeLamport(i, o)
@@ -181,7 +181,7 @@ func (l *Layer) settle(upto []uint64, o *protocol.Out) {
 			continue
 		}
 		switch laneOf(uint8(i)).Order {
-		case Total:
+		case Total, inner:
 			l.settlePlaces(i, o)
 			l.mergeCausal(i, o)
 		case Lamport:

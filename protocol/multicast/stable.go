@@ -89,7 +89,7 @@ func (l *Layer) urgent(b *Batch) bool {
 		case n.Order == Lamport:
 			return true
 		case !n.Uniform || l.overfed():
-		case n.Order != Total:
+		case !n.Order.sequenced():
 			return true
 		case l.lanes[b.Runs[i].Lane].places.len() > 0:
 			return true

@@ -48,7 +48,7 @@ func (l *Layer) inspect(r int, b *Batch) string {
 		return reason
 	}
 	for i := range b.Runs {
-		if !l.runs(laneOf(b.Runs[i].Lane).Order) {
+		if !l.runs(laneOf(b.Runs[i].Lane)) {
 			return "lane"
 		}
 	}
@@ -61,8 +61,6 @@ func (l *Layer) witness(stamp uint64) {
 		l.clock = max(l.clock, stamp)
 	}
 }
-
-func (l *Layer) runs(r Order) bool { return slices.Contains(l.opts.Orders, r) }
 
 // take takes a batch of a member's stream: it is held if it is next, and kept aside if it is early. It says whether it was
 // any good, or known.

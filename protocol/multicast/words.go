@@ -130,7 +130,7 @@ func (b *Batch) fault(n int, coordinates bool) string {
 		}
 	}
 	for _, p := range b.Places {
-		if int(p.Lane) >= lanes || laneOf(p.Lane).Order != Total || int(p.Rank) >= n || p.Count == 0 || !coordinates {
+		if int(p.Lane) >= lanes || !laneOf(p.Lane).Order.sequenced() || int(p.Rank) >= n || p.Count == 0 || !coordinates {
 			return damaged
 		}
 	}
