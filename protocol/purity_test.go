@@ -20,7 +20,7 @@ import (
 
 // What protocols may import of the standard library: it computes, and does nothing else.
 var pure = []string{
-	"bytes", "cmp", "container/heap", "crypto/sha256", "encoding/binary", "encoding/hex", "errors", "fmt", "hash/crc32", "hash/fnv", "iter", "maps",
+	"bytes", "cmp", "container/heap", "crypto/sha256", "encoding/binary", "encoding/hex", "encoding/json", "errors", "fmt", "hash/crc32", "hash/fnv", "iter", "maps",
 	"math", "math/bits", "reflect", "slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf8",
 }
 
