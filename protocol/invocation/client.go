@@ -244,7 +244,11 @@ func (c *Client) Reply(now time.Duration, r *Reply, out []ClientEffect) []Client
 		return out
 	}
 	c.answered(now, p.first)
-	return c.end(now, p, Outcome{Status: r.Status, Knowledge: c.knowledge(p, r.Status), Result: r.Result}, out)
+	o := Outcome{Status: r.Status, Knowledge: c.knowledge(p, r.Status), Result: r.Result}
+	if p.deadline <= now { // it is late, but it tells what happened
+		o.Status, o.Result = Deadline, nil
+	}
+	return c.end(now, p, o, out)
 }
 
 // knowledge says what a reply proves. That a call was refused says something of other copies only if the server keeps that, or there
@@ -440,7 +444,7 @@ func (c *Client) renew(now time.Duration, out []ClientEffect) []ClientEffect {
 	}
 	c.greetAgain(now)
 	c.told, c.quiet = c.below(), never
-	return c.tell(Signal{Kind: Ping, Stamp: now, AckBelow: c.told}, out)
+	return c.tell(Signal{Kind: Ping, ServerIncarnation: c.server, Stamp: now, AckBelow: c.told}, out)
 }
 
 func (c *Client) pending() *pending {

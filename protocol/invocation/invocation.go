@@ -107,6 +107,9 @@ const livesBits = 20
 // million.
 func Life(process, n uint64) uint64 { return process<<livesBits + n }
 
+// Process is the number of the process of which a life is one.
+func Process(life uint64) uint64 { return life >> livesBits }
+
 // Semantics say how often a call that returns may have been executed.
 type Semantics uint8
 

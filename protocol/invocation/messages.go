@@ -30,7 +30,7 @@ type (
 		Kind              SignalKind
 		RID               RID           // Client and Incarnation always; Seq of Working, Stale, Expired and Cancel
 		Session           uint64        // of Welcome, Ping, Ack and Bye
-		ServerIncarnation uint64        // of what a server sends
+		ServerIncarnation uint64        // of what a server sends, and of Ping: the life that is pinged, if that may have changed
 		Stamp             time.Duration // of Hello and Ping: the client's clock; Welcome and Pong bring it back
 		Lease             time.Duration // of Welcome
 		AckBelow          uint64        // of Ack and Ping

@@ -9,7 +9,7 @@ const (
 	NoMistake Mistake = iota
 
 	ForgetsRunning   // no entry is kept while a call is executed
-	Evicts           // a full table drops its oldest entry, acknowledged or not
+	Evicts           // a table that is a quarter full drops its oldest entry, acknowledged or not
 	Renumbers        // a request that is sent again gets a new number
 	AcksHighest      // the highest call that returned is acknowledged with all below it
 	IgnoresRestart   // a request for a former life of the server is executed

@@ -17,6 +17,7 @@ type storm struct {
 	lives   uint64 // of the client
 	epochs  uint64 // of the server
 	lossy   bool
+	cut     time.Duration // until when nothing arrives
 	flying  []letter
 	working []job
 	runs    map[RID]int
@@ -64,6 +65,9 @@ func (s *storm) send(body any) {
 	copies := 1
 	if s.lossy {
 		copies = [...]int{0, 0, 1, 1, 1, 1, 1, 1, 2, 2}[s.r.IntN(10)]
+	}
+	if s.now < s.cut {
+		copies = 0
 	}
 	for range copies {
 		delay := time.Duration(1+s.r.IntN(10)) * time.Millisecond
@@ -192,13 +196,15 @@ func (s *storm) run() {
 			s.restartServer()
 		case 1:
 			s.restartClient()
+		case 2:
+			s.cut = s.now + time.Duration(s.r.IntN(1500))*time.Millisecond
 		}
 		if s.r.IntN(3) == 0 {
 			s.call()
 		}
 		s.step()
 	}
-	s.lossy = false
+	s.lossy, s.cut = false, 0
 	for end := s.now + 30*time.Second; s.now < end; {
 		s.step()
 	}

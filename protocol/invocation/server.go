@@ -149,7 +149,7 @@ func (s *Server) rootGone(now time.Duration, r *Request, out []ServerEffect) (bo
 
 // older says whether a client's life was over, with its process, when the other began. Lives of one process, of which one server
 // may know one and another server the next, are not.
-func older(a, b uint64) bool { return a>>livesBits < b>>livesBits }
+func older(a, b uint64) bool { return Process(a) < Process(b) }
 
 // repeat answers a copy of a call that is known.
 func (s *Server) repeat(rid RID, e *entry, out []ServerEffect) []ServerEffect {
@@ -170,12 +170,12 @@ func (s *Server) admit(ses *session, r *Request, i int, known bool, out []Server
 		ses.entries.items[i].running++
 		return append(out, ServerEffect{Kind: Execute, RID: r.RID, Request: r})
 	}
-	if ses.entries.len() >= s.opts.Entries {
-		if s.opts.Mistake != Evicts {
-			return s.refuse(r, Rejected, "too many calls of this client are not acknowledged", out)
-		}
+	if s.opts.Mistake == Evicts && ses.entries.len() >= s.opts.Entries/4 && ses.entries.len() > 0 {
 		out = s.forget(ses.entries.pop(), out)
 		i, _ = ses.entries.find(r.RID.Seq)
+	}
+	if ses.entries.len() >= s.opts.Entries {
+		return s.refuse(r, Rejected, "too many calls of this client are not acknowledged", out)
 	}
 	e := s.entry()
 	e.rid, e.root, e.running = r.RID, r.Root, 1
@@ -198,13 +198,16 @@ func (s *Server) Done(rid RID, status Status, result []byte, out []ServerEffect)
 	e.running--
 	reply := Reply{rid, status, result, s.life}
 	switch {
+	case e.running == 0 && rid.Seq < ses.ackBelow: // nobody waits
+		ses.entries.remove(i)
+		s.release(e)
+		return true, out
 	case e.keeps:
 		e.done, e.reply = true, reply
 	case s.opts.Mistake == ForgetsRunning:
 		e.keeps, e.done, e.reply = true, true, reply
 	case e.running == 0:
-		ses.entries.seqs = slices.Delete(ses.entries.seqs, i, i+1)
-		ses.entries.items = slices.Delete(ses.entries.items, i, i+1)
+		ses.entries.remove(i)
 		s.release(e)
 	}
 	return true, append(out, ServerEffect{Kind: SendReply, RID: rid, Reply: reply})
@@ -229,6 +232,9 @@ func (s *Server) running(rid RID) (ses *session, i int, ok bool) {
 func (s *Server) Signal(now time.Duration, g Signal, out []ServerEffect) []ServerEffect {
 	if g.Kind == Hello {
 		return s.hello(now, g, out)
+	}
+	if g.Kind == Ping && g.ServerIncarnation != 0 && g.ServerIncarnation != s.life {
+		return s.signal(Stale, g.RID, 0, out)
 	}
 	ses := s.sessions[g.RID.Client]
 	if ses == nil || ses.incarnation != g.RID.Incarnation {
@@ -342,8 +348,19 @@ func (s *Server) acknowledge(ses *session, below uint64, out []ServerEffect) []S
 		return out
 	}
 	ses.ackBelow = below
-	for ses.entries.len() > 0 && ses.entries.seqs[ses.entries.head] < below {
-		out = s.forget(ses.entries.pop(), out)
+	w := &ses.entries
+	for i := w.head; i < len(w.seqs) && w.seqs[i] < below; {
+		switch e := w.items[i]; {
+		case e.running > 0: // its caller waits no more, but it may have to be killed yet
+			i++
+		case i == w.head:
+			w.pop()
+			i = w.head
+			out = s.forget(e, out)
+		default:
+			w.remove(i)
+			out = s.forget(e, out)
+		}
 	}
 	return out
 }

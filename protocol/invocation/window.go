@@ -45,5 +45,15 @@ func (w *window[T]) pop() T {
 	return item
 }
 
+// remove takes the item at a place out.
+func (w *window[T]) remove(i int) {
+	if i == w.head {
+		w.pop()
+		return
+	}
+	w.seqs = slices.Delete(w.seqs, i, i+1)
+	w.items = slices.Delete(w.items, i, i+1)
+}
+
 // all gives the items, ascending.
 func (w *window[T]) all() []T { return w.items[w.head:] }
