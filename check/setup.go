@@ -50,6 +50,7 @@ type Setup struct {
 	Group     *Group        // nil if none runs
 	Transfer  bool          // a layer brings the state of the application to those who join
 	Board     bool          // the application is a board
+	Calls     bool          // the application is counters that nodes increment by calls
 }
 
 // An Election is what properties must know of the one that runs.

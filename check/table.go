@@ -32,7 +32,7 @@ type Param struct {
 const MaxParam = time.Hour
 
 // Needs is what a property needs of a cluster.
-type Needs uint16
+type Needs uint32
 
 // The needs. A set of them is their sum.
 const (
@@ -52,6 +52,8 @@ const (
 	NeedsStreams // one that notes what it holds
 	NeedsTransfer
 	NeedsBoard
+	NeedsCalls   // a layer for calls between nodes
+	NeedsCounter // counters that calls increment
 )
 
 var within = Param{Name: "within", Doc: "the time allowed from the moment of calm; default 2T + 2s, rounded up to whole seconds",
@@ -84,6 +86,9 @@ var castWithin = Param{Name: "within", Doc: "the time allowed from the casting, 
 	value: func(*Setup) time.Duration { return 3 * time.Second }}
 
 var readyWithin = Param{Name: "within", Doc: "the time allowed from the joining, or from the moment of calm if that is later; default 5s",
+	value: func(*Setup) time.Duration { return 5 * time.Second }}
+
+var callWithin = Param{Name: "within", Doc: "the time allowed from the call, or from the moment of calm if that is later; default 5s",
 	value: func(*Setup) time.Duration { return 5 * time.Second }}
 
 // Properties are all there are, in the order in which reports show them.
@@ -265,6 +270,45 @@ var Properties = []Spec{
 	{Name: "transfer-ends", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsTransfer, Params: []Param{readyWithin},
 		Doc:   "once it is calm, every member has the state in time after it joined",
 		build: func(b base, v []time.Duration) Property { return &stateComes{base: b, within: int64(v[0])} }},
+	{Name: "call-at-most-once", Level: trace.Protocol, Basis: Order, Needs: NeedsCalls,
+		Doc:   "an at-most-once call is executed once or not at all, over all lives of all servers",
+		build: func(b base, v []time.Duration) Property { return &callAtMostOnce{base: b} }},
+	{Name: "call-true-result", Level: trace.Protocol, Basis: Order, Needs: NeedsCalls,
+		Doc:   "what a call returns is what an execution of it gave before",
+		build: func(b base, v []time.Duration) Property { return &callTrueResult{base: b} }},
+	{Name: "call-true-word", Level: trace.Protocol, Basis: Order, Needs: NeedsCalls,
+		Doc:   "a call is executed if its caller is told so, and never if it is told that it is not",
+		build: func(b base, v []time.Duration) Property { return &callTrueWord{base: b} }},
+	{Name: "call-maybe-once", Level: trace.Protocol, Basis: Order, Needs: NeedsCalls,
+		Doc:   "the request of a maybe call is sent once",
+		build: func(b base, v []time.Duration) Property { return &callMaybeOnce{base: b} }},
+	{Name: "call-ends", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsCalls, Params: []Param{callWithin},
+		Doc:   "once it is calm, calls between living nodes are over in time, and those without a deadline are executed",
+		build: func(b base, v []time.Duration) Property { return &callEnds{base: b, within: int64(v[0])} }},
+	{Name: "call-reply-kept", Level: trace.Protocol, Basis: Order, Needs: NeedsCalls,
+		Doc:   "a reply is kept until its call is over at the caller, or the session is",
+		build: func(b base, v []time.Duration) Property { return &callReplyKept{base: b} }},
+	{Name: "call-no-orphans", Level: trace.Protocol, Basis: Order, Needs: NeedsCalls,
+		Doc:   "nothing is executed, nor has an effect, for a former life of a client, once its server knows of a newer one",
+		build: func(b base, v []time.Duration) Property { return &callNoOrphans{base: b} }},
+	{Name: "call-in-time", Level: trace.Protocol, Basis: Local, Needs: NeedsCalls,
+		Doc:   "no call returns a result after its deadline, and no execution begins with a longer budget than its caller waits",
+		build: func(b base, v []time.Duration) Property { return &callInTime{base: b} }},
+	{Name: "call-one-id", Level: trace.Protocol, Basis: Order, Needs: NeedsCalls,
+		Doc:   "all that happens to a call has the id under which it was made, and calls within calls name the first of their chain",
+		build: func(b base, v []time.Duration) Property { return &callOneID{base: b} }},
+	{Name: "call-nested-in-time", Level: trace.Protocol, Basis: Local, Needs: NeedsCalls,
+		Doc:   "a call within a call waits no longer than the outer one has left",
+		build: func(b base, v []time.Duration) Property { return &callNestedInTime{base: b} }},
+	{Name: "session-lease", Level: trace.Protocol, Basis: Global, Needs: NeedsCalls,
+		Doc:   "no server ends a session while its client counts on it",
+		build: func(b base, v []time.Duration) Property { return &sessionLease{base: b} }},
+	{Name: "session-over", Level: trace.Protocol, Basis: Order, Needs: NeedsCalls,
+		Doc:   "nothing is executed, nor has an effect, for a session that is over",
+		build: func(b base, v []time.Duration) Property { return &sessionOver{base: b} }},
+	{Name: "counted-once", Level: trace.Protocol, Basis: Order, Needs: NeedsCounter,
+		Doc:   "no increment of a counter is made twice",
+		build: func(b base, v []time.Duration) Property { return &countedOnce{base: b} }},
 }
 
 // Lookup finds a property by its name; nil if there is none.
@@ -316,6 +360,8 @@ func (s *Spec) Refuses(setup Setup) error {
 		expected = "a group that notes what its members hold: on: [sim]"
 	case s.Needs&NeedsTransfer != 0 && !setup.Transfer:
 		expected = "a cluster that brings its state to those who join, such as app: board"
+	case s.Needs&(NeedsCalls|NeedsCounter) != 0 && !setup.Calls:
+		expected = "a cluster whose nodes call one another, such as app: counter"
 	case s.Needs&NeedsBoard != 0 && !setup.Board:
 		expected = "a cluster with a board: app: board"
 	case s.Needs&NeedsLink != 0 && !setup.Link:
