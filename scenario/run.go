@@ -69,7 +69,7 @@ func (s *Scenario) Setup(e Engine, level trace.Level) check.Setup {
 		setup.Election.Ask = p.Ask
 		setup.Election.Silence = time.Duration(p.Silence-1) * p.Beat // a follower counts in its own beats
 	}
-	setup.Link = (spec.App != "" || spec.Orders != "") && spec.Notes
+	setup.Link = (spec.App != "" && !spec.Calls() || spec.Orders != "") && spec.Notes
 	if spec.Orders != "" {
 		setup.Group = &check.Group{Lanes: s.lanes(), Casts: true, Notes: spec.Notes}
 	}
@@ -77,7 +77,7 @@ func (s *Scenario) Setup(e Engine, level trace.Level) check.Setup {
 		b := spec.Bank()
 		setup.Bank = &check.Bank{Balance: b.Balance, Resend: b.Resend}
 	}
-	setup.Transfer, setup.Board = spec.Transfers(), spec.App == "board"
+	setup.Transfer, setup.Board, setup.Calls = spec.Transfers(), spec.App == "board", spec.Calls()
 	if spec.Pictures() {
 		setup.Snapshot = &check.Snapshot{Within: spec.Snapshot().Within}
 	}

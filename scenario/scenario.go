@@ -64,7 +64,7 @@ type Cluster struct {
 	Election Election
 	Profile  string // the place whose timeouts are the defaults: Local, LAN, WAN or Lab; empty means the engine's own
 	Orders   string // of the group's messages: all, or names joined by +; empty: no group
-	App      string // bank, or empty: none
+	App      string // one of stacks.Apps, or empty: none
 }
 
 // A Detector is the failure detector at the bottom of every node. Zero durations mean the profile's.

@@ -19,6 +19,8 @@ func TestApps(t *testing.T) {
 		{Spec{App: Hosted, Orders: "total"}, "heartbeat link bully group multicast transfer snapshot hosted"},
 		{Spec{App: Hosted, Election: "none"}, "heartbeat link snapshot hosted"},
 		{Spec{App: "bank", Orders: AllOrders}, "heartbeat link bully group multicast snapshot bank"},
+		{Spec{App: "counter", Election: "none"}, "heartbeat invocation counter"},
+		{Spec{App: "counter-maybe", Orders: AllOrders}, "heartbeat link bully group multicast invocation counter"},
 	} {
 		s, err := c.spec.Build(self)
 		if err != nil {
@@ -33,6 +35,9 @@ func TestApps(t *testing.T) {
 		}
 	}
 	for _, p := range profiles {
+		if err := (Spec{Profile: p}).Invocation().Validate(); err != nil {
+			t.Errorf("%s: %v", p.Name, err)
+		}
 		for _, app := range []string{"board", Hosted} {
 			o := Spec{Profile: p, App: app}.Transfer()
 			if err := o.Validate(); err != nil {

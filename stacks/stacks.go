@@ -15,6 +15,7 @@ import (
 
 	"ciranda.dev/app/bank"
 	"ciranda.dev/app/board"
+	"ciranda.dev/app/counter"
 	"ciranda.dev/app/hosted"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector/heartbeat"
@@ -22,6 +23,7 @@ import (
 	"ciranda.dev/protocol/detector/ring"
 	"ciranda.dev/protocol/election"
 	"ciranda.dev/protocol/election/bully"
+	"ciranda.dev/protocol/invocation"
 	"ciranda.dev/protocol/link"
 	"ciranda.dev/protocol/snapshot"
 	"ciranda.dev/protocol/transfer"
@@ -32,7 +34,7 @@ type Spec struct {
 	Detector string  // heartbeat (the default), ring or oracle
 	Election string  // bully (the default) with +stable, +quorum or both, bully-classic, or none
 	Profile  Profile // zero means Local
-	App      string  // bank, board, Hosted or none: empty
+	App      string  // one of Apps, Hosted or none: empty
 	Orders   string  // in which a group's members multicast: AllOrders, or names joined by +; empty: there is no group
 	// Datagrams has a group's members broadcast to each other what fits, where the network carries that.
 	Datagrams bool
@@ -46,7 +48,7 @@ type Spec struct {
 var (
 	Detectors = []string{"heartbeat", "ring", "oracle"}
 	Elections = []string{"bully", "bully+stable", "bully+quorum", "bully+stable+quorum", "bully-classic", "none"}
-	Apps      = []string{"bank", "board"}
+	Apps      = []string{"bank", "board", "counter", "counter-at-least-once", "counter-maybe"}
 )
 
 // Hosted is the application of nodes whose program is outside of the stack: see package hosted. Only Go code can be one.
@@ -105,7 +107,7 @@ func (s Spec) Validate() error {
 func (s Spec) Build(self protocol.Self) (*protocol.Stack, error) {
 	s = s.Filled()
 	layers := []protocol.Layer{s.detector()}
-	if s.App != "" || s.Orders != "" {
+	if s.App != "" && !s.Calls() || s.Orders != "" {
 		layers = append(layers, link.New(s.link()))
 	}
 	if s.Election != "none" {
@@ -131,6 +133,9 @@ func (s Spec) appLayers() (layers []protocol.Layer) {
 		layers = append(layers, board.New(board.Options{}))
 	case Hosted:
 		layers = append(layers, hosted.New(hosted.Options{}))
+	}
+	if s.Calls() {
+		layers = append(layers, invocation.New(invocation.LayerOptions{Options: s.Invocation()}), counter.New(s.Counter()))
 	}
 	return layers
 }
