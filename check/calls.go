@@ -16,6 +16,7 @@ func init() {
 	decode[invocation.Over]()
 	decode[invocation.Returned]()
 	decode[invocation.Forgotten]()
+	decode[invocation.Restored]()
 	decode[invocation.Opened]()
 	decode[invocation.Ended]()
 	decode[invocation.Held]()
@@ -51,19 +52,30 @@ type seen struct {
 func (p *callAtMostOnce) Kinds() Kinds { return callKinds }
 
 func (p *callAtMostOnce) Step(e *trace.Event) {
-	d, ok := e.Data.(invocation.Begun)
-	if !ok || d.Semantics != atMostOnce {
-		return
+	switch d := e.Data.(type) {
+	case invocation.Restored: // it was begun, noted or not
+		if _, noted := p.begun[d.RID]; !noted {
+			p.begun = remember(p.begun, d.RID, e)
+		}
+	case invocation.Begun:
+		if d.Semantics != atMostOnce {
+			return
+		}
+		p.examined++
+		if first, twice := p.begun[d.RID]; twice {
+			p.violate(fmt.Sprintf("the call %s is executed at node %d, and was executed at node %d before", d.RID, e.Node, first.event.Node), first.event, e)
+		}
+		p.begun = remember(p.begun, d.RID, e)
 	}
-	p.examined++
-	if first, twice := p.begun[d.RID]; twice {
-		p.violate(fmt.Sprintf("the call %s is executed at node %d, and was executed at node %d before", d.RID, e.Node, first.event.Node), first.event, e)
-		return
+}
+
+// remember keeps an event under the id of its call.
+func remember(all map[invocation.RID]seen, rid invocation.RID, e *trace.Event) map[invocation.RID]seen {
+	if all == nil {
+		all = map[invocation.RID]seen{}
 	}
-	if p.begun == nil {
-		p.begun = map[invocation.RID]seen{}
-	}
-	p.begun[d.RID] = seen{keep(e)}
+	all[rid] = seen{keep(e)}
+	return all
 }
 
 func (p *callAtMostOnce) Result(int64) Result { return p.result(nobodyCalls) }
@@ -105,10 +117,11 @@ func (p *callTrueResult) Kinds() Kinds { return callKinds }
 func (p *callTrueResult) Step(e *trace.Event) {
 	switch d := e.Data.(type) {
 	case invocation.Over:
-		if p.results == nil {
-			p.results = map[invocation.RID][]string{}
+		p.gives(d.RID, d.Result)
+	case invocation.Restored:
+		if d.Status == callOK && !slices.Contains(p.results[d.RID], d.Result) {
+			p.gives(d.RID, d.Result)
 		}
-		p.results[d.RID] = append(slices.Clip(p.results[d.RID]), d.Result)
 	case invocation.Returned:
 		if d.Status != callOK {
 			return
@@ -119,6 +132,13 @@ func (p *callTrueResult) Step(e *trace.Event) {
 			p.violate(fmt.Sprintf("the call %s returns %.40q, and its executions gave %.80q", d.RID, d.Result, given), e)
 		}
 	}
+}
+
+func (p *callTrueResult) gives(rid invocation.RID, result string) {
+	if p.results == nil {
+		p.results = map[invocation.RID][]string{}
+	}
+	p.results[rid] = append(slices.Clip(p.results[rid]), result)
 }
 
 func (p *callTrueResult) Result(int64) Result { return p.result("no call returned a result") }
@@ -134,11 +154,10 @@ func (p *callTrueWord) Kinds() Kinds { return callKinds }
 
 func (p *callTrueWord) Step(e *trace.Event) {
 	switch d := e.Data.(type) {
+	case invocation.Restored:
+		p.begun = remember(p.begun, d.RID, e)
 	case invocation.Begun:
-		if p.begun == nil {
-			p.begun = map[invocation.RID]seen{}
-		}
-		p.begun[d.RID] = seen{keep(e)}
+		p.begun = remember(p.begun, d.RID, e)
 		if told, denied := p.denied[d.RID]; denied {
 			p.violate(fmt.Sprintf("the call %s is executed, and its caller was told that it is not", d.RID), told.event, e)
 		}
@@ -159,10 +178,7 @@ func (p *callTrueWord) returned(e *trace.Event, d invocation.Returned) {
 		if begun {
 			p.violate(fmt.Sprintf("the caller of %s is told that it was not executed, and it was", d.RID), first.event, e)
 		}
-		if p.denied == nil {
-			p.denied = map[invocation.RID]seen{}
-		}
-		p.denied[d.RID] = seen{keep(e)}
+		p.denied = remember(p.denied, d.RID, e)
 	}
 }
 
@@ -183,10 +199,7 @@ func (p *callMaybeOnce) Step(e *trace.Event) {
 			return
 		}
 		p.examined++
-		if p.called == nil {
-			p.called = map[invocation.RID]seen{}
-		}
-		p.called[d.RID] = seen{keep(e)}
+		p.called = remember(p.called, d.RID, e)
 	case invocation.Again:
 		if first, maybe := p.called[d.RID]; maybe {
 			p.violate(fmt.Sprintf("the call %s is to be sent once, and is sent again", d.RID), first.event, e)

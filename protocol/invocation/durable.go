@@ -142,5 +142,10 @@ func (l *Layer) Recover(stored protocol.Stored, o *protocol.Out) {
 			}
 		}
 	}
+	for _, ses := range l.server.sorted() {
+		for _, e := range ses.entries.all() {
+			o.Note(Restored{e.rid, e.reply.Status.String(), string(e.reply.Result)})
+		}
+	}
 	l.arm(o)
 }

@@ -48,6 +48,12 @@ type (
 	Forgotten struct {
 		RID RID `json:"rid"`
 	}
+	// Restored notes that a restarted server knows of an execution from its storage: a crash may have come before it was noted.
+	Restored struct {
+		RID    RID    `json:"rid"`
+		Status string `json:"status"` // of the reply; orphaned if the execution was not over
+		Result string `json:"result"`
+	}
 	// Opened notes that a server opens a session.
 	Opened struct {
 		Client      ClientID `json:"client"`
@@ -88,6 +94,9 @@ func (Returned) Kind() string { return "rpc.return" }
 
 // Kind is the event's name in traces.
 func (Forgotten) Kind() string { return "rpc.forget" }
+
+// Kind is the event's name in traces.
+func (Restored) Kind() string { return "rpc.restored" }
 
 // Kind is the event's name in traces.
 func (Opened) Kind() string { return "ses.open" }
