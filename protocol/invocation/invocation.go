@@ -97,7 +97,20 @@ type RID struct {
 	Seq         uint64   `json:"seq"` // counts the calls of that life, from 1
 }
 
-func (r RID) String() string { return fmt.Sprintf("%s.%d.%d", r.Client, r.Incarnation, r.Seq) }
+// String is such as "node 3.2.17": the call 17 of node 3 in its life 2. A life that is the n-th of its process after the first is
+// written 2+n. The zero id is "none".
+func (r RID) String() string {
+	if r == (RID{}) {
+		return "none"
+	}
+	life := strconv.FormatUint(r.Incarnation, 10)
+	if process, n := Process(r.Incarnation), r.Incarnation%(1<<livesBits); process > 0 {
+		if life = strconv.FormatUint(process, 10); n > 0 {
+			life += "+" + strconv.FormatUint(n, 10)
+		}
+	}
+	return r.Client.String() + "." + life + "." + strconv.FormatUint(r.Seq, 10)
+}
 
 // livesBits is how many bits of an incarnation tell apart the lives of one process.
 const livesBits = 20
