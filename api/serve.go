@@ -236,7 +236,7 @@ func (a Access) identified(next http.Handler) http.Handler {
 			writeError.Write(w, r, toConnect(err))
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(WithCaller(r.Context(), id)))
+		next.ServeHTTP(w, r.WithContext(withKey(WithCaller(r.Context(), id), r.Header[KeyHeader])))
 	})
 }
 

@@ -102,6 +102,11 @@ func (b *bankService) Account(ctx context.Context, r *cirandav1.AccountRequest) 
 
 // Transfer moves money: it asks the account's node until that says what has become of it, or the caller's time is up.
 func (b *bankService) Transfer(ctx context.Context, r *cirandav1.TransferRequest) (*cirandav1.TransferResponse, error) {
+	r, err := api.Keyed(ctx, r)
+	if err != nil {
+		b.stats.Refused.Add(1)
+		return nil, err
+	}
 	a, err := b.sound(r)
 	if err != nil {
 		b.stats.Refused.Add(1)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 
 	"ciranda.dev/api"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
@@ -103,7 +106,7 @@ func (l *lab) stop(id protocol.ID) {
 // gateway starts a gateway of a name, and gives a client of it.
 func (l *lab) gateway(name string) (*Gateway, *api.Client) {
 	l.t.Helper()
-	c := Config{Name: name, Cluster: "test", Nodes: map[protocol.ID]string{}, Access: access, GRPC: freeAddress(l.t)}
+	c := Config{Name: name, Cluster: "test", Nodes: map[protocol.ID]string{}, Access: access, GRPC: freeAddress(l.t), HTTP: freeAddress(l.t)}
 	for id, n := range l.configs {
 		c.Nodes[id] = n.GRPC
 	}
@@ -272,4 +275,77 @@ func TestOneRequestIsDoneOnce(t *testing.T) {
 	if b := balances(t, two); b.GetTotal() != 200 || b.GetAccounts()[0].GetBalance() != 65 {
 		t.Errorf("got %v", b)
 	}
+}
+
+// A caller that brings a key of its own gets the same transfer however often it asks, at any gateway.
+func TestKey(t *testing.T) {
+	l := newLab(t, 2)
+	g, one := l.gateway("one")
+	_, two := l.gateway("two")
+	await(t, one, 2)
+	with := func(keys ...string) context.Context {
+		ctx := soon(t)
+		for _, k := range keys {
+			ctx = metadata.AppendToOutgoingContext(ctx, api.KeyHeader, k)
+		}
+		return ctx
+	}
+	r := &cirandav1.TransferRequest{From: 1, To: 2, Amount: 30, Wait: true}
+	for _, c := range []*api.Client{one, two, one} {
+		if a, err := c.Bank.Transfer(with("order 17"), r); err != nil || a.GetNumber() != 1 {
+			t.Fatalf("got %v, %v", a, err)
+		}
+	}
+	if answer := postKey(t, g, `{"from": 1, "to": 2, "amount": "30", "wait": true}`, "order 17"); !strings.Contains(answer, `"number":"1"`) {
+		t.Errorf("over HTTP: %s", answer)
+	}
+	direct, err := api.Dial(l.configs[1].GRPC, access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { direct.Close() })
+	if a, err := direct.Bank.Transfer(with("order 17"), r); err != nil || a.GetNumber() != 1 {
+		t.Errorf("at the node itself: %v, %v", a, err)
+	}
+	if a, err := two.Bank.Transfer(with("order 18"), r); err != nil || a.GetNumber() != 2 {
+		t.Errorf("with another key: %v, %v", a, err)
+	}
+	other := &cirandav1.TransferRequest{From: 1, To: 2, Amount: 31, Wait: true}
+	named := &cirandav1.TransferRequest{From: 1, To: 2, Amount: 1, Id: &cirandav1.RequestID{Client: "ana", Number: 1}}
+	for name, c := range map[string]struct {
+		ctx context.Context
+		r   *cirandav1.TransferRequest
+	}{
+		"another amount": {with("order 17"), other}, "two keys": {with("a", "b"), r}, "a key too long": {with(strings.Repeat("k", 256)), r},
+		"a key and an id": {with("a"), named},
+	} {
+		if a, err := one.Bank.Transfer(c.ctx, c.r); api.AsError(err).Code != codes.InvalidArgument && api.AsError(err).Code != codes.FailedPrecondition {
+			t.Errorf("%s: got %v, %v", name, a, err)
+		}
+	}
+	if b := balances(t, two); b.GetAccounts()[0].GetBalance() != 40 {
+		t.Errorf("got %v", b)
+	}
+}
+
+// postKey asks for a transfer as JSON, with a key.
+func postKey(t *testing.T, g *Gateway, body, key string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(soon(t), "POST", "http://"+g.cfg.HTTP+"/ciranda.v1.BankService/Transfer", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+string(access.Token))
+	r.Header.Set(api.KeyHeader, key)
+	answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	raw, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(raw), " ", "")
 }

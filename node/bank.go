@@ -35,6 +35,10 @@ func (n *Node) bank() api.Bank {
 // Transfer moves money from the node's account. If ctx ends before there is an answer, the error says whether the
 // transfer may have been made.
 func (t teller) Transfer(ctx context.Context, r *cirandav1.TransferRequest) (*cirandav1.TransferResponse, error) {
+	r, err := api.Keyed(ctx, r)
+	if err != nil {
+		return nil, err
+	}
 	if err := t.owns("from", r.GetFrom(), r.GetFrom() == uint32(t.cfg.ID)); err != nil {
 		return nil, err
 	}
