@@ -21,7 +21,8 @@ import (
 const (
 	ms       = time.Millisecond
 	calmAt   = 8 * time.Second
-	duration = calmAt + 14*time.Second
+	duration = calmAt + 6*time.Second
+	within   = 2500 * ms // of call-ends
 )
 
 // A trial is what a campaign runs: nodes that call one another, while messages get lost, doubled and late, and nodes crash.
@@ -94,7 +95,11 @@ func (c trial) properties(t testing.TB) *check.Suite {
 			name == "counted-once" && c.calls.Semantics != invocation.AtMostOnce {
 			continue
 		}
-		p, err := check.New(name, nil, setup)
+		params := check.Params{}
+		if name == "call-ends" {
+			params["within"] = within
+		}
+		p, err := check.New(name, params, setup)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -251,7 +256,7 @@ func TestMistakesShow(t *testing.T) {
 		{"RepliesFirst", invocation.RepliesFirst, "call-at-most-once", durable, 40},
 		{"AcksHighest", invocation.AcksHighest, "call-reply-kept", plain, 5},
 		{"OtherServer", invocation.OtherServer, "call-at-most-once", plain, 5},
-		{"IgnoresRestart", invocation.IgnoresRestart, "call-at-most-once", plain, 20},
+		{"IgnoresRestart", invocation.IgnoresRestart, "call-at-most-once", hasty, 20},
 		{"MatchesLate", invocation.MatchesLate, "call-true-result", plain, 5},
 		{"SessionPerSocket", invocation.SessionPerSocket, "call-at-most-once", plain, 20},
 		{"LeaseFromAnswer", invocation.LeaseFromAnswer, "session-lease", plain, 40},
