@@ -86,7 +86,11 @@ func (p *callNestedInTime) Step(e *trace.Event) {
 		p.examined++
 		left := w.event.T + int64(w.timeout) - e.T
 		if d.Timeout == 0 || int64(d.Timeout) > max(left, 0)+1+p.setup.slack() {
-			p.violate(fmt.Sprintf("the call %s within %s waits for %s, and that has %s left", d.RID, d.Parent, d.Timeout, span(left)), w.event, e)
+			waits := d.Timeout.String()
+			if d.Timeout == 0 {
+				waits = "ever"
+			}
+			p.violate(fmt.Sprintf("the call %s within %s waits for %s, and that has %s left", d.RID, d.Parent, waits, span(left)), w.event, e)
 		}
 	}
 }

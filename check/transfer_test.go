@@ -1,7 +1,6 @@
 package check
 
 import (
-	"fmt"
 	"strconv"
 
 	"ciranda.dev/app/board"
@@ -33,7 +32,7 @@ func describeTransfer(e *trace.Event, words []string) error {
 	case "spoilt":
 		e.Data = board.Spoilt{Why: "cut"}
 	default:
-		return fmt.Errorf("unknown event %q", words[0])
+		return describeCall(e, words)
 	}
 	return nil
 }
