@@ -48,7 +48,7 @@ type Spec struct {
 var (
 	Detectors = []string{"heartbeat", "ring", "oracle"}
 	Elections = []string{"bully", "bully+stable", "bully+quorum", "bully+stable+quorum", "bully-classic", "none"}
-	Apps      = []string{"bank", "board", "counter", "counter-at-least-once", "counter-maybe"}
+	Apps      = []string{"bank", "board", "counter", "counter-at-least-once", "counter-maybe", "counter-durable"}
 )
 
 // Hosted is the application of nodes whose program is outside of the stack: see package hosted. Only Go code can be one.
@@ -135,7 +135,7 @@ func (s Spec) appLayers() (layers []protocol.Layer) {
 		layers = append(layers, hosted.New(hosted.Options{}))
 	}
 	if s.Calls() {
-		layers = append(layers, invocation.New(invocation.LayerOptions{Options: s.Invocation()}), counter.New(s.Counter()))
+		layers = append(layers, invocation.New(s.Invocation()), counter.New(s.Counter()))
 	}
 	return layers
 }
