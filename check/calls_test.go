@@ -42,13 +42,13 @@ func describeCall(e *trace.Event, words []string) error {
 	case "restores": // RID [result:7]
 		e.Data = invocation.Restored{RID: rid, Status: callOK, Result: is["result"]}
 	case "opens":
-		e.Data = invocation.Opened{Client: rid.Client, Incarnation: rid.Incarnation}
+		e.Data = invocation.Opened{Client: rid.Client, Incarnation: invocation.LifeNumber(rid.Incarnation)}
 	case "closes":
-		e.Data = invocation.Ended{Client: rid.Client, Incarnation: rid.Incarnation}
+		e.Data = invocation.Ended{Client: rid.Client, Incarnation: invocation.LifeNumber(rid.Incarnation)}
 	case "hopes": // RID at:2 for:10s
-		e.Data = invocation.Held{Server: server, Incarnation: rid.Incarnation, For: span}
+		e.Data = invocation.Held{Server: server, Incarnation: invocation.LifeNumber(rid.Incarnation), For: span}
 	case "loses": // RID at:2
-		e.Data = invocation.LostSession{Server: server, Incarnation: rid.Incarnation}
+		e.Data = invocation.LostSession{Server: server, Incarnation: invocation.LifeNumber(rid.Incarnation)}
 	case "counts":
 		e.Data = counter.Added{Mark: words[1]}
 	default:

@@ -37,7 +37,7 @@ func (p *callReplyKept) Step(e *trace.Event) {
 		if p.over == nil {
 			p.over = map[clientLife]bool{}
 		}
-		p.over[clientLife{e.Node, d.Client, d.Incarnation}] = true
+		p.over[clientLife{e.Node, d.Client, uint64(d.Incarnation)}] = true
 	case invocation.Forgotten:
 		p.examined++
 		told := p.setup.exact() || p.live(protocol.ID(d.RID.Client.Node())) // else its last words may be missing
@@ -78,7 +78,7 @@ func (p *callNoOrphans) Step(e *trace.Event) {
 	}
 	switch d := e.Data.(type) {
 	case invocation.Opened:
-		learn(e, k.own, invocation.RID{Client: d.Client, Incarnation: d.Incarnation})
+		learn(e, k.own, invocation.RID{Client: d.Client, Incarnation: uint64(d.Incarnation)})
 	case invocation.Begun:
 		p.examined++
 		p.judge(e, "begins", d.RID, d.Root)
@@ -131,7 +131,7 @@ func (p *sessionOver) Step(e *trace.Event) {
 		if p.over == nil {
 			p.over = map[clientLife]seen{}
 		}
-		p.over[clientLife{e.Node, d.Client, d.Incarnation}] = seen{keep(e)}
+		p.over[clientLife{e.Node, d.Client, uint64(d.Incarnation)}] = seen{keep(e)}
 	case invocation.Begun:
 		p.judge(e, d.RID, "begins")
 	case invocation.Over:
@@ -173,11 +173,11 @@ func (p *sessionLease) Step(e *trace.Event) {
 		if p.held == nil {
 			p.held = map[clientLife]holding{}
 		}
-		p.held[clientLife{d.Server, invocation.NodeClient(uint16(e.Node)), d.Incarnation}] = holding{e.T + int64(d.For), keep(e)}
+		p.held[clientLife{d.Server, invocation.NodeClient(uint16(e.Node)), uint64(d.Incarnation)}] = holding{e.T + int64(d.For), keep(e)}
 	case invocation.LostSession: // it knows better
-		delete(p.held, clientLife{d.Server, invocation.NodeClient(uint16(e.Node)), d.Incarnation})
+		delete(p.held, clientLife{d.Server, invocation.NodeClient(uint16(e.Node)), uint64(d.Incarnation)})
 	case invocation.Ended:
-		h, known := p.held[clientLife{e.Node, d.Client, d.Incarnation}]
+		h, known := p.held[clientLife{e.Node, d.Client, uint64(d.Incarnation)}]
 		client := protocol.ID(d.Client.Node())
 		if !known || p.delays.odd(e.Node) || p.delays.odd(client) || p.of(client).inc != h.event.Inc || p.of(client).state == down {
 			return

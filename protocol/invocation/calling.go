@@ -71,7 +71,7 @@ func (l *Layer) caller(id protocol.ID, effects []ClientEffect, o *protocol.Out) 
 			l.ended(v, e.Outcome, o)
 		case Lost:
 			p := l.peer(id)
-			o.Note(LostSession{id, p.client.life})
+			o.Note(LostSession{id, LifeNumber(p.client.life)})
 			*p = peer{id: id, lives: p.lives + 1}
 		}
 	}

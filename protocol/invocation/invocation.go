@@ -97,19 +97,65 @@ type RID struct {
 	Seq         uint64   `json:"seq"` // counts the calls of that life, from 1
 }
 
-// String is such as "node 3.2.17": the call 17 of node 3 in its life 2. A life that is the n-th of its process after the first is
-// written 2+n. The zero id is "none".
+// String is such as "node 3.2.17": the call 17 of node 3 in its life 2. The zero id is "none".
 func (r RID) String() string {
 	if r == (RID{}) {
-		return "none"
+		return none
 	}
-	life := strconv.FormatUint(r.Incarnation, 10)
-	if process, n := Process(r.Incarnation), r.Incarnation%(1<<livesBits); process > 0 {
-		if life = strconv.FormatUint(process, 10); n > 0 {
-			life += "+" + strconv.FormatUint(n, 10)
-		}
+	return fmt.Sprintf("%s.%s.%d", r.Client, LifeNumber(r.Incarnation), r.Seq)
+}
+
+const none = "none"
+
+// MarshalText gives what String does.
+func (r RID) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads that.
+func (r *RID) UnmarshalText(text []byte) error {
+	if string(text) == none {
+		*r = RID{}
+		return nil
 	}
-	return r.Client.String() + "." + life + "." + strconv.FormatUint(r.Seq, 10)
+	parts := strings.Split(string(text), ".")
+	var id RID
+	var life LifeNumber
+	seq, err := strconv.ParseUint(parts[len(parts)-1], 10, 64)
+	if len(parts) != 3 || err != nil || id.Client.UnmarshalText([]byte(parts[0])) != nil || life.UnmarshalText([]byte(parts[1])) != nil {
+		return fmt.Errorf("found the call %.60q; expected a client, its life and a number, such as node 3.2.17", text)
+	}
+	id.Incarnation, id.Seq = uint64(life), seq
+	*r = id
+	return nil
+}
+
+// A LifeNumber is an incarnation of a client as people read it: the number of the process, such as 2, and 2+1 for its first life after
+// that with which the process began. See [Life].
+type LifeNumber uint64
+
+func (l LifeNumber) String() string {
+	text := strconv.FormatUint(Process(uint64(l)), 10)
+	if n := l % (1 << livesBits); n > 0 {
+		text += "+" + strconv.FormatUint(uint64(n), 10)
+	}
+	return text
+}
+
+// MarshalText gives what String does.
+func (l LifeNumber) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText reads that.
+func (l *LifeNumber) UnmarshalText(text []byte) error {
+	process, more, several := strings.Cut(string(text), "+")
+	p, err := strconv.ParseUint(process, 10, 64-livesBits)
+	n := uint64(0)
+	if several && err == nil {
+		n, err = strconv.ParseUint(more, 10, livesBits)
+	}
+	if err != nil {
+		return fmt.Errorf("found the life %.40q; expected a number, or two with a + between", text)
+	}
+	*l = LifeNumber(Life(p, n))
+	return nil
 }
 
 // livesBits is how many bits of an incarnation tell apart the lives of one process.

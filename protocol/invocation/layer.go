@@ -160,7 +160,7 @@ func (l *Layer) signal(from protocol.ID, m Signal, o *protocol.Out) {
 	l.caller(from, client.Signal(o.Now(), m, nil), o)
 	if end := client.LeaseEnd(); !client.Over() && end != p.held && (m.Kind == Welcome || m.Kind == Pong) {
 		p.held = end
-		o.Note(Held{from, client.life, end - o.Now()})
+		o.Note(Held{from, LifeNumber(client.life), end - o.Now()})
 	}
 }
 

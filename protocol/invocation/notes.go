@@ -56,24 +56,24 @@ type (
 	}
 	// Opened notes that a server opens a session.
 	Opened struct {
-		Client      ClientID `json:"client"`
-		Incarnation uint64   `json:"inc"`
+		Client      ClientID   `json:"client"`
+		Incarnation LifeNumber `json:"inc"`
 	}
 	// Ended notes that a server's session is over: it expired, its client said goodbye, or has a new life.
 	Ended struct {
-		Client      ClientID `json:"client"`
-		Incarnation uint64   `json:"inc"`
+		Client      ClientID   `json:"client"`
+		Incarnation LifeNumber `json:"inc"`
 	}
 	// Held notes that a client counts on its session at a server for a time.
 	Held struct {
 		Server      protocol.ID   `json:"server"`
-		Incarnation uint64        `json:"inc"` // the client's
+		Incarnation LifeNumber    `json:"inc"` // the client's
 		For         time.Duration `json:"for"`
 	}
 	// LostSession notes that a client learns that its session is over.
 	LostSession struct {
 		Server      protocol.ID `json:"server"`
-		Incarnation uint64      `json:"inc"`
+		Incarnation LifeNumber  `json:"inc"`
 	}
 )
 

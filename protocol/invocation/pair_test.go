@@ -237,3 +237,22 @@ func TestIDs(t *testing.T) {
 		t.Errorf("an object shows itself as %s", text)
 	}
 }
+
+// Ids of calls read as they are written, and nothing else does.
+func TestCallIDs(t *testing.T) {
+	for _, id := range []RID{{}, {NodeClient(3), Life(2, 0), 17}, {ClientID{1, 2}, Life(1<<40, 5), 1 << 60}, {NodeClient(1), 1, 0}} {
+		text, _ := id.MarshalText()
+		var back RID
+		if err := back.UnmarshalText(text); err != nil || back != id {
+			t.Errorf("%s reads as %v, %v", text, back, err)
+		}
+	}
+	for _, wrong := range []string{"", "node 3", "node 3.2", "node 3.2.x", "node 3.2+.1", "node 3.2+1048576.1", "node 0.1.1", "node 3.2.1.1", "node 3.-2.1"} {
+		if err := new(RID).UnmarshalText([]byte(wrong)); err == nil {
+			t.Errorf("%q reads", wrong)
+		}
+	}
+	if got := (RID{NodeClient(3), Life(2, 1), 17}).String(); got != "node 3.2+1.17" {
+		t.Errorf("got %s", got)
+	}
+}

@@ -28,10 +28,10 @@ func (l *Layer) serve(effects []ServerEffect, o *protocol.Out) {
 		case Forget:
 			o.Note(Forgotten{e.RID})
 		case Open:
-			o.Note(Opened{e.RID.Client, e.RID.Incarnation})
+			o.Note(Opened{e.RID.Client, LifeNumber(e.RID.Incarnation)})
 			l.keep(e.RID.Client, o)
 		case Close:
-			o.Note(Ended{e.RID.Client, e.RID.Incarnation})
+			o.Note(Ended{e.RID.Client, LifeNumber(e.RID.Incarnation)})
 			l.keep(e.RID.Client, o)
 		}
 	}
