@@ -7,14 +7,19 @@
 // the time and an input, and append to a slice of effects that the caller owns. They start no goroutine and set no
 // timer: Next says when Expire wants to be called. They are not safe for use by several goroutines at once.
 //
+// A [Layer] puts both into a stack: the nodes of a simulated or a live cluster call one another with it, and what happens to each call
+// is in the trace.
+//
 // There are three semantics. [Maybe] sends a request once. [AtLeastOnce] sends it until a reply comes, and the server
 // executes every copy: it is for operations that may be repeated. [AtMostOnce] does the same, and the server filters
 // copies by the request's id. An [Outcome] says whether the call happened, did not, or may have.
 //
 // What is not promised. At most once holds as long as the server's memory or the number of its life does: a server that
 // restarts without the one must have a new one of the other. A call that ends at its deadline may be executed
-// afterwards, within its budget. No order is kept between calls. Nothing here outlives a crash: who wants calls that are executed
-// exactly once over crashes of both sides stores the tables together with the effects.
+// afterwards, within its budget. No order is kept between calls. Nothing here outlives a crash unless it is stored: [Server.Table] gives
+// what is to be stored together with the effects, and even then a call that was cut off by a crash ends with nobody knowing.
+//
+// A client is believed what it says of itself, and of the chain of calls that it is part of. Who is who is for the driver to check.
 //
 // A. D. Birrell, B. J. Nelson, Implementing Remote Procedure Calls, ACM TOCS 2(1), 1984. Orphans die as in B. J. Nelson,
 // Remote Procedure Call, 1981: by reincarnation and by expiration.
