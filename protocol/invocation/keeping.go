@@ -52,7 +52,7 @@ func (c *Client) answered(now, sent time.Duration) {
 	if c.opts.Mistake == LeaseFromAnswer {
 		sent = now
 	}
-	c.renewed = max(c.renewed, sent)
+	c.renewed = max(c.renewed, min(sent, now)) // it is the server that brings the stamp back
 }
 
 // Signal takes a signal of the server that arrived.
@@ -100,7 +100,7 @@ func (c *Client) welcome(now time.Duration, g Signal, out []ClientEffect) []Clie
 		return out
 	}
 	anew := g.ServerIncarnation != c.server
-	c.session, c.server, c.lease = g.Session, g.ServerIncarnation, g.Lease
+	c.session, c.server, c.lease = g.Session, g.ServerIncarnation, min(max(g.Lease, 0), longestLease)
 	if anew {
 		c.renewed = 0
 	}
@@ -124,6 +124,9 @@ func (c *Client) welcome(now time.Duration, g Signal, out []ClientEffect) []Clie
 	}
 	return out
 }
+
+// longestLease is the longest that a client counts on, whatever a server says.
+const longestLease = 24 * time.Hour
 
 // rest lets half a lease pass until the next renewal.
 func (c *Client) rest(now time.Duration) {

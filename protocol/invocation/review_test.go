@@ -82,3 +82,33 @@ func TestHearsay(t *testing.T) {
 		t.Error("the session of a client is over since others say that it has a new life")
 	}
 }
+
+// What a server sends does not make a client wrong about itself: a stamp of the future, or a lease without end or below nothing.
+func TestHostileServer(t *testing.T) {
+	for _, g := range []Signal{{Stamp: never, Lease: time.Second}, {Lease: never}, {Lease: -never}, {Stamp: -never, Lease: time.Second}} {
+		c := NewClient(ClientID{1}, 1, Options{})
+		c.Connected(time.Second, true, nil)
+		g.Kind, g.RID, g.Session, g.ServerIncarnation = Welcome, c.RID(0), 1, 1
+		c.Signal(2*time.Second, g, nil)
+		if c.LeaseEnd() < 0 || g.Lease == time.Second && c.LeaseEnd() > 3*time.Second {
+			t.Errorf("%+v: the lease ends at %v", g, c.LeaseEnd())
+		}
+		for now := 2 * time.Second; now < 30*time.Second; now += 100 * time.Millisecond {
+			if effects := c.Expire(now, nil); len(effects) > 1 {
+				t.Fatalf("%+v: %d effects at %v", g, len(effects), now)
+			}
+		}
+	}
+}
+
+// Semantics that nobody knows are the safest.
+func TestUnknownSemantics(t *testing.T) {
+	s := NewServer(1, Options{})
+	r := hello(s, ClientID{1}, Life(1, 0))
+	r.Semantics = 77
+	for i, want := range []ServerEffectKind{Execute, SendSignal} {
+		if out := s.Request(0, &r, nil); out[len(out)-1].Kind != want {
+			t.Errorf("copy %d: got %+v", i, out)
+		}
+	}
+}

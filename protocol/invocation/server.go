@@ -140,7 +140,8 @@ func (s *Server) admit(ses *session, r *Request, i int, known bool, out []Server
 	if e.nested() {
 		s.nested++
 	}
-	e.keeps = r.Semantics == AtMostOnce && s.opts.Mistake != ForgetsRunning
+	repeats := r.Semantics == AtLeastOnce || r.Semantics == Maybe
+	e.keeps = !repeats && s.opts.Mistake != ForgetsRunning
 	ses.entries.put(i, r.RID.Seq, e)
 	return append(out, ServerEffect{Kind: Execute, RID: r.RID, Request: r})
 }
