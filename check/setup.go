@@ -51,6 +51,7 @@ type Setup struct {
 	Transfer  bool          // a layer brings the state of the application to those who join
 	Board     bool          // the application is a board
 	Calls     bool          // the application is counters that nodes increment by calls
+	Registry  bool          // a registry of names runs
 }
 
 // An Election is what properties must know of the one that runs.

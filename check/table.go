@@ -54,6 +54,7 @@ const (
 	NeedsBoard
 	NeedsCalls   // a layer for calls between nodes
 	NeedsCounter // counters that calls increment
+	NeedsRegistry
 )
 
 var within = Param{Name: "within", Doc: "the time allowed from the moment of calm; default 2T + 2s, rounded up to whole seconds",
@@ -309,6 +310,12 @@ var Properties = []Spec{
 	{Name: "counted-once", Level: trace.Protocol, Basis: Order, Needs: NeedsCounter,
 		Doc:   "no increment of a counter is made twice",
 		build: func(b base, v []time.Duration) Property { return &countedOnce{base: b} }},
+	{Name: "registry-agree", Level: trace.Protocol, Basis: Order, Needs: NeedsRegistry,
+		Doc:   "members have the same names at the same revision, those that joined too",
+		build: func(b base, v []time.Duration) Property { return &oneTable{base: b} }},
+	{Name: "registry-no-orphans", Level: trace.Protocol, Basis: Order, Needs: NeedsRegistry,
+		Doc:   "no name outlasts its owner's membership, or that of the node which keeps its owner's session",
+		build: func(b base, v []time.Duration) Property { return &noOrphans{base: b} }},
 }
 
 // Lookup finds a property by its name; nil if there is none.
@@ -364,6 +371,8 @@ func (s *Spec) Refuses(setup Setup) error {
 		expected = "a cluster whose nodes call one another, such as app: counter"
 	case s.Needs&NeedsBoard != 0 && !setup.Board:
 		expected = "a cluster with a board: app: board"
+	case s.Needs&NeedsRegistry != 0 && !setup.Registry:
+		expected = "a group with a registry of names: registry: true"
 	case s.Needs&NeedsLink != 0 && !setup.Link:
 		expected = "a cluster with a link layer that notes what it carries: an app, and on: [sim]"
 	default:
