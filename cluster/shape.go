@@ -66,6 +66,7 @@ func (s Shape) Spec() (stacks.Spec, error) {
 	if s.Orders == noApp {
 		spec.Orders = ""
 	}
+	spec.Registry = spec.Orders != ""
 	return spec, spec.Validate()
 }
 

@@ -84,13 +84,14 @@ type Node struct {
 	whole   *Group
 	member  *member.Group
 	objects *rmi.Node
+	names   *names         // of remote objects
 	air     *udp.Transport // nil without Config.UDP
 	log     *slog.Logger
 }
 
 // Open starts a node.
 func Open(c Config) (*Node, error) {
-	n := &Node{cfg: c, group: slices.Sorted(maps.Keys(c.Peers)), links: new(Links), member: member.New(member.Options{}), log: c.Log}
+	n := &Node{cfg: c, group: slices.Sorted(maps.Keys(c.Peers)), links: new(Links), member: member.New(member.Options{}), names: newNames(), log: c.Log}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -195,7 +196,11 @@ func (n *Node) self() protocol.Self {
 }
 
 // shape is what must not change from one life to the next.
-func (n *Node) shape() string { return fmt.Sprintf("%s, nodes %s", n.cfg.Spec.Text(), ranges(n.group)) }
+func (n *Node) shape() string {
+	stored := n.cfg.Spec
+	stored.Registry = false // names are in memory only
+	return fmt.Sprintf("%s, nodes %s", stored.Text(), ranges(n.group))
+}
 
 // advertised is where others find the gRPC port.
 func (n *Node) advertised() string { return n.reachable(n.cfg.GRPC) }
@@ -283,6 +288,7 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 	n.whole.Close()
 	n.objects.Close()
+	n.names.close()
 	n.peers.close()
 	n.server.Close(ctx)
 	return errors.Join(err, n.store.Close(ctx))

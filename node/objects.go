@@ -13,6 +13,10 @@ import (
 // openObjects gives the node a place among those who call remote objects: its number is its id, and its incarnation its life.
 func (n *Node) openObjects() (err error) {
 	o := rmi.Options{ID: invocation.NodeClient(uint16(n.cfg.ID)), Life: uint64(n.store.Incarnation()), Resolve: n.whereObjects, Log: n.log}
+	if n.cfg.Spec.Registry {
+		n.names.open(n)
+		o.Names = n.names
+	}
 	ObjectAccess(n.cfg.Access, &o)
 	n.objects, err = rmi.New(o)
 	return err

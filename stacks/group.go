@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"ciranda.dev/app/registry"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/group"
 	"ciranda.dev/protocol/multicast"
@@ -48,7 +49,7 @@ func (s Spec) Group() group.Options {
 func (s Spec) Multicast() multicast.Options {
 	orders, _ := s.orders() // Validate has seen them
 	return multicast.Options{Orders: orders, Patience: max(2*time.Second, 4*s.patience()), Credit: s.App == Hosted,
-		Datagrams: s.Datagrams, Trace: s.Notes}.WithDefaults()
+		Datagrams: s.Datagrams, Inner: s.Registry, Trace: s.Notes}.WithDefaults()
 }
 
 // groupLayers are a group and its messages.
@@ -56,7 +57,11 @@ func (s Spec) groupLayers() []protocol.Layer {
 	if s.Orders == "" {
 		return nil
 	}
-	return []protocol.Layer{group.New(s.Group()), multicast.New(s.Multicast())}
+	layers := []protocol.Layer{group.New(s.Group()), multicast.New(s.Multicast())}
+	if s.Registry {
+		layers = append(layers, registry.New(registry.Options{Patience: max(5*time.Second, 10*s.patience())}))
+	}
+	return layers
 }
 
 // groupBounds are those of views, for a crash and a silence that are noticed after so long.

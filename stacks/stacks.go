@@ -36,6 +36,8 @@ type Spec struct {
 	Profile  Profile // zero means Local
 	App      string  // one of Apps, Hosted or none: empty
 	Orders   string  // in which a group's members multicast: AllOrders, or names joined by +; empty: there is no group
+	// Registry has a group's members keep names of remote objects.
+	Registry bool
 	// Datagrams has a group's members broadcast to each other what fits, where the network carries that.
 	Datagrams bool
 	Notes     bool // the links note all that they carry, as the checks of links need it: it costs time
@@ -92,6 +94,9 @@ func (s Spec) Validate() error {
 		return err
 	} else if s.App == "board" && (s.Orders == "" || orders != nil && !slices.Contains(orders, board.Lane.Order)) {
 		return fmt.Errorf("found the app board with the orders %q; expected %s, or some with %s", s.Orders, AllOrders, board.Lane.Order)
+	}
+	if s.Registry && s.Orders == "" {
+		return fmt.Errorf("found a registry without orders; expected %s, or some: the registry is a group's", AllOrders)
 	}
 	p := s.Profile
 	if err := s.heartbeat().Validate(); err != nil {
@@ -171,6 +176,9 @@ func (s Spec) Text() string {
 	text := s.Detector + " + " + s.Election
 	if s.Orders != "" {
 		text += " + group(" + s.Orders + ")"
+	}
+	if s.Registry {
+		text += " + registry"
 	}
 	if s.App != "" {
 		text += " + " + s.App
