@@ -24,11 +24,11 @@ func newRMI() *cobra.Command {
 		Short: "Remote objects: what they are called, what they can do, calling them",
 		Long: "Rmi calls objects of other processes by their names, without their code: an object says what methods it has,\n" +
 			"and arguments are JSON. Programs use package ciranda.dev/rmi.",
-		Example: "  ciranda rmi describe bank/alice\n  ciranda rmi call bank/alice Deposit '{\"cents\": 500}' -o json",
+		Example: "  ciranda rmi ls\n  ciranda rmi describe bank/alice\n  ciranda rmi call bank/alice Deposit '{\"cents\": 500}' -o json",
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newRMIDescribe(), newRMICall())
+	cmd.AddCommand(newRMILs(), newRMIWatch(), newRMIDescribe(), newRMICall())
 	return cmd
 }
 
