@@ -157,6 +157,11 @@ type (
 	Leave struct{ Nodes Nodes }
 	// Join has nodes that have left the group come back.
 	Join struct{ Nodes Nodes }
+	// Names asks nodes to bind names to objects of theirs, to take them away and to look them up, again and again. In the simulator only.
+	Names struct {
+		Every time.Duration
+		For   time.Duration // since the step is done
+	}
 	// Calm ends all faults: it heals all, resumes the paused, and makes links lossless. Who is down stays down. It is
 	// not written as a step: the scenario's calm stands for it.
 	Calm struct{}
@@ -294,6 +299,8 @@ func laneText(l multicast.Lane) string {
 func (a Load) String() string {
 	return fmt.Sprintf("load every %s for %s%s", a.Every, a.For, a.Client)
 }
+
+func (a Names) String() string { return fmt.Sprintf("names every %s for %s", a.Every, a.For) }
 
 func (a Transfer) String() string {
 	return fmt.Sprintf("request a transfer of %d from %s to %d%s", a.Amount, a.Nodes, a.To, a.Client)

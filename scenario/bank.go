@@ -114,6 +114,9 @@ func named(name string) any {
 	if t := transferCall(name); t != nil {
 		return t
 	}
+	if n := nameCall(name); n != nil {
+		return n
+	}
 	return groupCall(name)
 }
 

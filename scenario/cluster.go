@@ -11,7 +11,7 @@ import (
 
 func (r *reader) cluster(n ast.Node) Cluster {
 	c := defaultCluster
-	for _, f := range r.fields(n, "cluster", []string{"nodes", "detector", "election", "profile", "orders", "app"}) {
+	for _, f := range r.fields(n, "cluster", []string{"nodes", "detector", "election", "profile", "orders", "registry", "app"}) {
 		switch f.name {
 		case "nodes":
 			c.Nodes = r.number(f.value, 1, maxNodes)
@@ -23,6 +23,8 @@ func (r *reader) cluster(n ast.Node) Cluster {
 			c.Profile = r.choice(f.value, stacks.ProfileNames())
 		case "orders":
 			c.Orders = r.orders(f.value)
+		case "registry":
+			c.Registry = r.truth(f.value)
 		case "app":
 			c.App = r.choice(f.value, stacks.Apps)
 		}

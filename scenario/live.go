@@ -99,7 +99,7 @@ func (s *Scenario) Refuses(p Place) error {
 			return fmt.Errorf("%s:%d: %s cannot be had on %s: found one every %s; expected %s or more",
 				s.File, step.Line, l, p.Engine(), l.Every, leastEvery)
 		}
-		if err := fitsGroup(step.Do); err != nil {
+		if err := cmp.Or(fitsGroup(step.Do), fitsNames(step.Do)); err != nil {
 			return fmt.Errorf("%s:%d: %s cannot be had on %s: %w", s.File, step.Line, step.Do, p.Engine(), err)
 		}
 		if err := p.Supports(step.Do); err != nil {

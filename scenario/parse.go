@@ -281,6 +281,8 @@ func lasting(a Action) time.Duration {
 		return time.Duration(a.Count) * a.Every
 	case Multicasts:
 		return a.For
+	case Names:
+		return a.For
 	}
 	return 0
 }

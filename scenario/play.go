@@ -133,6 +133,8 @@ func (p *player) do(a Action) {
 		p.multicast(a)
 	case Multicasts:
 		p.multicasts(a, 1, p.sim.Now()+a.For)
+	case Names:
+		p.names(a, 1, p.sim.Now()+a.For)
 	case Leave:
 		p.each(a.Nodes, func(id protocol.ID) { p.sim.Request(id, leaveName) })
 	case Join:

@@ -38,7 +38,7 @@ func (s *Scenario) Spec(e Engine) stacks.Spec {
 	patience := int((d.Timeout + profile.Beat - 1) / profile.Beat) // a leader is not given up before it could be suspected
 	profile.Silence = cmp.Or(c.Election.Silence, max(profile.Silence, patience))
 	return stacks.Spec{Detector: d.Kind, Election: c.Election.Kind, Profile: profile,
-		Interval: d.Interval, Timeout: d.Timeout, Verify: d.Verify, App: c.App, Orders: c.Orders, Notes: e == Sim && s.asksOfNotes()}
+		Interval: d.Interval, Timeout: d.Timeout, Verify: d.Verify, App: c.App, Orders: c.Orders, Registry: c.Registry, Notes: e == Sim && s.asksOfNotes()}
 }
 
 // asksOfNotes says whether a property is about what links carry, or what members of a group hold. Only the simulator lets
@@ -73,6 +73,7 @@ func (s *Scenario) Setup(e Engine, level trace.Level) check.Setup {
 	if spec.Orders != "" {
 		setup.Group = &check.Group{Lanes: s.lanes(), Casts: true, Notes: spec.Notes}
 	}
+	setup.Registry = spec.Registry
 	if spec.App == "bank" {
 		b := spec.Bank()
 		setup.Bank = &check.Bank{Balance: b.Balance, Resend: b.Resend}

@@ -64,6 +64,7 @@ type Cluster struct {
 	Election Election
 	Profile  string // the place whose timeouts are the defaults: Local, LAN, WAN or Lab; empty means the engine's own
 	Orders   string // of the group's messages: all, or names joined by +; empty: no group
+	Registry bool   // the group keeps names of remote objects
 	App      string // one of stacks.Apps, or empty: none
 }
 

@@ -30,6 +30,7 @@ var verbs = map[string]func(*reader, ast.Node) Action{
 	"load":      (*reader).load,
 	"snapshot":  (*reader).snapshot,
 
+	"names":      (*reader).names,
 	"multicast":  (*reader).multicast,
 	"multicasts": (*reader).multicasts,
 	"leave":      func(r *reader, n ast.Node) Action { return Leave{r.nodes(n)} },
@@ -39,7 +40,7 @@ var verbs = map[string]func(*reader, ast.Node) Action{
 // verbNames are the verbs in the order in which people are told of them.
 var verbNames = []string{
 	"crash", "recover", "pause", "resume", "partition", "isolate", "cut", "heal", "link", "reset", "disk", "slow",
-	"clock", "request", "load", "snapshot", "multicast", "multicasts", "leave", "join",
+	"clock", "request", "load", "snapshot", "multicast", "multicasts", "leave", "join", "names",
 }
 
 func (r *reader) steps(n ast.Node, s *Scenario) ([]Step, []ast.Node) {

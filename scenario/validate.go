@@ -50,7 +50,7 @@ func (r *reader) checkTimes(s *Scenario, at *places) {
 // gentle actions are no faults: they may be done in the calm.
 func gentle(a Action) bool {
 	switch a.(type) {
-	case Elect, Transfer, Load, Snapshot, Multicast, Multicasts, Leave, Join, HealAll, Heal, Resume, Recover:
+	case Elect, Transfer, Load, Snapshot, Multicast, Multicasts, Names, Leave, Join, HealAll, Heal, Resume, Recover:
 		return true
 	}
 	return false
@@ -84,6 +84,7 @@ func (r *reader) checkStep(s *Scenario, i int, step Step, at *places) {
 	}
 	r.checkBank(s, step, n)
 	r.checkGroup(s, step, n)
+	r.checkNames(s, step, n)
 	if Mentions(step.Do, Coordinator) && s.Cluster.Orders == "" {
 		r.wrong(n, "the coordinator, and no group", "cluster: {orders: all}")
 	}
