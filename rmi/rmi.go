@@ -60,6 +60,9 @@ type Options struct {
 	Names Names
 	// Keeper says which node keeps names. Nil: one that was dialed and is connected; a node that dialed none keeps its own.
 	Keeper func() (ID, error)
+	// SessionOver is told that this node ended the session of a caller, in a life of it as references have it. It must not wait. Nil:
+	// nobody is told.
+	SessionOver func(caller ID, life uint64)
 	// Log gets what nobody is told otherwise: panics, connections that are refused. Nil: nothing is logged.
 	Log *slog.Logger
 
@@ -252,6 +255,9 @@ func (n *Node) effect(p *Peer, e *invocation.ServerEffect, out *outbox) {
 	case invocation.Close:
 		if p := n.other(p, e.RID.Client); p != nil {
 			p.sessionOver(e.RID.Incarnation)
+		}
+		if n.opts.SessionOver != nil {
+			n.opts.SessionOver(e.RID.Client, invocation.Process(e.RID.Incarnation))
 		}
 	}
 }
