@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"ciranda.dev/app/registry"
 	"ciranda.dev/engine/live"
@@ -55,7 +56,9 @@ func (n *names) open(node *Node) {
 }
 
 func (n *names) close() {
+	n.mu.Lock() // nobody begins to tell from here on
 	n.cancel()
+	n.mu.Unlock()
 	n.telling.Wait()
 }
 
@@ -65,6 +68,35 @@ func (n *names) may(ctx context.Context) error {
 		return fmt.Errorf("%w: found %s; binding a name needs the role %s", rmi.ErrForbidden, p.Identity(), pki.Operator)
 	}
 	return nil
+}
+
+// sessionOver has what a program bound here leave, now that its session is over. What a node binds lasts as long as the node.
+func (n *names) sessionOver(caller rmi.ID, life uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	owns := func(e rmi.Entry) bool { return e.Ref.Owner == caller && e.Ref.Incarnation == life }
+	for _, e := range n.entries {
+		if caller.Node() == 0 && owns(e) && n.ctx.Err() == nil {
+			n.telling.Go(func() { n.expire(registry.Expire{Client: caller, Incarnation: life}) })
+			return
+		}
+	}
+}
+
+// expireAgain is after how long it is tried again when the group cannot do it.
+const expireAgain = time.Second
+
+func (n *names) expire(e registry.Expire) {
+	for {
+		if _, err := n.call(n.ctx, e); err == nil || errors.Is(err, live.ErrStopped) {
+			return
+		}
+		select {
+		case <-time.After(expireAgain):
+		case <-n.ctx.Done():
+			return
+		}
+	}
 }
 
 // request is the id of the request that a context is of.

@@ -107,3 +107,34 @@ func TestNames(t *testing.T) {
 		t.Errorf("what a stopped node had is found: %v", err)
 	}
 }
+
+// What a program bound leaves with its session.
+func TestNamesOfPrograms(t *testing.T) {
+	configs := withRegistry(three(t))
+	for _, c := range configs {
+		n := start(t, c)
+		defer stop(t, n)
+	}
+	ctx := t.Context()
+	owner, other := dialObjects(t, configs[0], configs[0].Access), dialObjects(t, configs[1], configs[1].Access)
+	ref, err := adderRemote.Export(owner, &sum{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "a view", func() bool {
+		err = owner.Names().Bind(ctx, "sums/a", ref, nil)
+		return err == nil || !strings.Contains(err.Error(), "nothing was done")
+	})
+	heard := make(listener, 10)
+	entries, _, watches := other.Names().Watch(ctx, "sums/", heard)
+	if err := errors.Join(err, watches); err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) == 0 {
+		<-heard // that it is bound
+	}
+	owner.Close()
+	if c := <-heard; c.Name != "sums/a" || !c.Ref.IsZero() {
+		t.Errorf("got %+v, want that sums/a is gone", c)
+	}
+}
