@@ -40,6 +40,7 @@ import (
 	"ciranda.dev/engine/live"
 	"ciranda.dev/engine/live/disk"
 	"ciranda.dev/node/member"
+	"ciranda.dev/node/names"
 	"ciranda.dev/pki"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/election"
@@ -47,6 +48,7 @@ import (
 	"ciranda.dev/protocol/multicast"
 	"ciranda.dev/protocol/snapshot"
 	"ciranda.dev/protocol/transfer"
+	"ciranda.dev/rmi"
 	"ciranda.dev/stacks"
 	"ciranda.dev/transport"
 	"ciranda.dev/transport/tcp"
@@ -106,6 +108,8 @@ type Member struct {
 	casts *member.Group
 	row   row
 	eaten eaten // of the goroutine that reads
+	names *names.Names
+	rmi   rmi.Options // all that is known of them
 
 	joined chan struct{} // closed when Join is done: node is set, or there is none
 
@@ -127,12 +131,14 @@ func Join(c Config) (*Member, error) {
 		m.log = slog.New(slog.DiscardHandler)
 	}
 	if m.group != nil {
-		m.casts = member.New(member.Options{})
+		m.casts, m.names = member.New(member.Options{}), names.New()
 		m.row.wake, m.row.limit = make(chan struct{}, 1), cmp.Or(m.group.Buffer, buffer)
 	}
 	group := c.group()
 	if c.Dir != "" {
-		shape := fmt.Sprintf("%s, members %v", spec.Text(), group)
+		stored := spec
+		stored.Registry = false // names are in memory only
+		shape := fmt.Sprintf("%s, members %v", stored.Text(), group)
 		if m.store, err = disk.Open(c.Dir, disk.Options{Cluster: c.Cluster, Node: protocol.ID(c.ID), Shape: shape}); err != nil {
 			return nil, fmt.Errorf("ciranda: %w", err)
 		}
@@ -146,6 +152,9 @@ func Join(c Config) (*Member, error) {
 	}
 	if m.group != nil {
 		m.casts.Attach(m.node)
+		if err := m.openNames(&c); err != nil {
+			return nil, errors.Join(err, m.node.Close(context.Background()), m.closeStore(context.Background()))
+		}
 	}
 	return m, nil
 }
@@ -170,7 +179,7 @@ func (c *Config) spec() (stacks.Spec, error) {
 		if err := c.Group.validate(c.Dir); err != nil {
 			return spec, err
 		}
-		spec.App, spec.Orders = stacks.Hosted, cmp.Or(c.Group.names(), stacks.AllOrders)
+		spec.App, spec.Orders, spec.Registry = stacks.Hosted, cmp.Or(c.Group.names(), stacks.AllOrders), true
 	}
 	switch {
 	case c.Cluster == "":
@@ -227,6 +236,9 @@ func (c *Config) transport() func(transport.Handler, func() transport.Hello) (tr
 
 // hear takes what leaves the top of the stack.
 func (m *Member) hear(e protocol.Event, _ uint64) {
+	if m.names != nil {
+		m.names.Hear(e)
+	}
 	switch e := e.(type) {
 	case election.Elected:
 		m.follow(e)
@@ -307,6 +319,9 @@ func (m *Member) Err() error { return m.node.Err() }
 // gets a view without this member at once. Events that are there already can still be read.
 func (m *Member) Leave(ctx context.Context) error {
 	m.leaveGroup(ctx)
+	if m.names != nil {
+		m.names.Close()
+	}
 	return errors.Join(m.node.Close(ctx), m.closeStore(ctx))
 }
 

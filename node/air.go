@@ -53,7 +53,7 @@ func (n *Node) openAir(c tcp.Config, h transport.Handler) (transport.Transport, 
 // leave takes what leaves the top of the stack. Datagrams are for the members of the view that is in force here.
 func (n *Node) leave(e protocol.Event, lamport uint64) {
 	n.member.Leave(e, lamport)
-	n.names.hear(e)
+	n.names.Hear(e)
 	if n.air == nil {
 		return
 	}

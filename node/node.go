@@ -28,6 +28,7 @@ import (
 	"ciranda.dev/engine/live"
 	"ciranda.dev/engine/live/disk"
 	"ciranda.dev/node/member"
+	"ciranda.dev/node/names"
 	"ciranda.dev/pki"
 	"ciranda.dev/protocol"
 	"ciranda.dev/rmi"
@@ -84,14 +85,14 @@ type Node struct {
 	whole   *Group
 	member  *member.Group
 	objects *rmi.Node
-	names   *names         // of remote objects
+	names   *names.Names   // of remote objects
 	air     *udp.Transport // nil without Config.UDP
 	log     *slog.Logger
 }
 
 // Open starts a node.
 func Open(c Config) (*Node, error) {
-	n := &Node{cfg: c, group: slices.Sorted(maps.Keys(c.Peers)), links: new(Links), member: member.New(member.Options{}), names: newNames(), log: c.Log}
+	n := &Node{cfg: c, group: slices.Sorted(maps.Keys(c.Peers)), links: new(Links), member: member.New(member.Options{}), names: names.New(), log: c.Log}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -288,7 +289,7 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 	n.whole.Close()
 	n.objects.Close()
-	n.names.close()
+	n.names.Close()
 	n.peers.close()
 	n.server.Close(ctx)
 	return errors.Join(err, n.store.Close(ctx))

@@ -14,8 +14,8 @@ import (
 func (n *Node) openObjects() (err error) {
 	o := rmi.Options{ID: invocation.NodeClient(uint16(n.cfg.ID)), Life: uint64(n.store.Incarnation()), Resolve: n.whereObjects, Log: n.log}
 	if n.cfg.Spec.Registry {
-		n.names.open(n)
-		o.Names, o.SessionOver = n.names, n.names.sessionOver
+		n.names.Attach(n.live, n.cfg.ID, n.store.Incarnation())
+		o.Names, o.SessionOver = n.names, n.names.SessionOver
 	}
 	ObjectAccess(n.cfg.Access, &o)
 	n.objects, err = rmi.New(o)

@@ -1,4 +1,10 @@
-package node
+// Package names lets Go code use the names that a group keeps, beside one of its nodes: [Names] is what rmi.Node.Names is, by calls of the
+// node's registry (package app/registry).
+//
+// Make one with [New] before the node is opened, give it what leaves the node's stack at its top ([Names.Hear]), and [Names.Attach] it
+// to the node. It checks the roles of callers; that a lookup is right is the registry's promise. Watchers are told from the node's own
+// table: it may be behind others for a moment, and what they are told is without gaps.
+package names
 
 import (
 	"cmp"
@@ -21,8 +27,8 @@ import (
 	"ciranda.dev/rmi"
 )
 
-// names are those that the group keeps, as this node serves them: it is an [rmi.Names].
-type names struct {
+// Names are those that the group keeps, as a node serves them.
+type Names struct {
 	live *live.Node
 	self invocation.ClientID
 	life uint64
@@ -44,18 +50,20 @@ const (
 	mostBehind   = 1 << 12 // changes that a watcher may be behind
 )
 
-func newNames() *names {
-	n := &names{entries: map[string]rmi.Entry{}, watchers: map[*watching]bool{}}
+// New makes the names of a node that is about to be opened.
+func New() *Names {
+	n := &Names{entries: map[string]rmi.Entry{}, watchers: map[*watching]bool{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	return n
 }
 
-// open has the names be asked for at a node.
-func (n *names) open(node *Node) {
-	n.live, n.self, n.life = node.live, invocation.NodeClient(uint16(node.cfg.ID)), uint64(node.store.Incarnation())
+// Attach has the names be asked for at a node, in its present life.
+func (n *Names) Attach(node *live.Node, id protocol.ID, life protocol.Incarnation) {
+	n.live, n.self, n.life = node, invocation.NodeClient(uint16(id)), uint64(life)
 }
 
-func (n *names) close() {
+// Close ends the telling of watchers.
+func (n *Names) Close() {
 	n.mu.Lock() // nobody begins to tell from here on
 	n.cancel()
 	n.mu.Unlock()
@@ -63,15 +71,15 @@ func (n *names) close() {
 }
 
 // may says that a caller may not bind, if that is so. Code of this process may.
-func (n *names) may(ctx context.Context) error {
+func (n *Names) may(ctx context.Context) error {
 	if p := rmi.Caller(ctx); p != nil && p.Identity().Role < pki.Operator {
 		return fmt.Errorf("%w: found %s; binding a name needs the role %s", rmi.ErrForbidden, p.Identity(), pki.Operator)
 	}
 	return nil
 }
 
-// sessionOver has what a program bound here leave, now that its session is over. What a node binds lasts as long as the node.
-func (n *names) sessionOver(caller rmi.ID, life uint64) {
+// SessionOver has what a program bound here leave, now that its session is over. What a node binds lasts as long as the node.
+func (n *Names) SessionOver(caller rmi.ID, life uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	owns := func(e rmi.Entry) bool { return e.Ref.Owner == caller && e.Ref.Incarnation == life }
@@ -86,7 +94,7 @@ func (n *names) sessionOver(caller rmi.ID, life uint64) {
 // expireAgain is after how long it is tried again when the group cannot do it.
 const expireAgain = time.Second
 
-func (n *names) expire(e registry.Expire) {
+func (n *Names) expire(e registry.Expire) {
 	for {
 		if _, err := n.call(n.ctx, e); err == nil || errors.Is(err, live.ErrStopped) {
 			return
@@ -100,7 +108,7 @@ func (n *names) expire(e registry.Expire) {
 }
 
 // request is the id of the request that a context is of.
-func (n *names) request(ctx context.Context) invocation.RID {
+func (n *Names) request(ctx context.Context) invocation.RID {
 	if id := rmi.Request(ctx); id != (invocation.RID{}) {
 		return id
 	}
@@ -108,7 +116,7 @@ func (n *names) request(ctx context.Context) invocation.RID {
 }
 
 // Bind gives a name to an object.
-func (n *names) Bind(ctx context.Context, name string, ref rmi.Ref, tags map[string]string) error {
+func (n *Names) Bind(ctx context.Context, name string, ref rmi.Ref, tags map[string]string) error {
 	if err := n.may(ctx); err != nil {
 		return err
 	}
@@ -117,7 +125,7 @@ func (n *names) Bind(ctx context.Context, name string, ref rmi.Ref, tags map[str
 }
 
 // Rebind does the same, and takes the name from another object.
-func (n *names) Rebind(ctx context.Context, name string, ref rmi.Ref, tags map[string]string) error {
+func (n *Names) Rebind(ctx context.Context, name string, ref rmi.Ref, tags map[string]string) error {
 	if err := n.may(ctx); err != nil {
 		return err
 	}
@@ -126,13 +134,13 @@ func (n *names) Rebind(ctx context.Context, name string, ref rmi.Ref, tags map[s
 }
 
 // Unbind takes a name away. Who may not bind may take away what it bound when it might.
-func (n *names) Unbind(ctx context.Context, name string) error {
+func (n *Names) Unbind(ctx context.Context, name string) error {
 	_, err := n.call(ctx, registry.Unbind{Request: n.request(ctx), Name: name, Own: n.may(ctx) != nil})
 	return err
 }
 
 // Lookup gives what has a name.
-func (n *names) Lookup(ctx context.Context, name string) (rmi.Entry, error) {
+func (n *Names) Lookup(ctx context.Context, name string) (rmi.Entry, error) {
 	is, err := n.call(ctx, registry.Lookup{Name: name})
 	if err != nil {
 		return rmi.Entry{}, err
@@ -142,7 +150,7 @@ func (n *names) Lookup(ctx context.Context, name string) (rmi.Entry, error) {
 }
 
 // List gives the names that begin so.
-func (n *names) List(ctx context.Context, prefix string) ([]rmi.Entry, uint64, error) {
+func (n *Names) List(ctx context.Context, prefix string) ([]rmi.Entry, uint64, error) {
 	is, err := n.call(ctx, registry.List{Prefix: prefix})
 	if err != nil {
 		return nil, 0, err
@@ -160,7 +168,7 @@ func entryOf(e registry.Entry) rmi.Entry {
 }
 
 // call asks the registry. What it says of a failure becomes an error.
-func (n *names) call(ctx context.Context, body any) (any, error) {
+func (n *Names) call(ctx context.Context, body any) (any, error) {
 	is, err := n.live.Call(ctx, body)
 	if refused, ok := errors.AsType[live.Refused](err); ok {
 		return nil, fmt.Errorf("rmi: %s; nothing was done", strings.TrimPrefix(refused.Why, "registry: "))
@@ -198,7 +206,7 @@ type watching struct {
 }
 
 // Watch tells a watcher of changes, from what this node's table is now.
-func (n *names) Watch(_ context.Context, prefix string, w rmi.Watcher) ([]rmi.Entry, uint64, error) {
+func (n *Names) Watch(_ context.Context, prefix string, w rmi.Watcher) ([]rmi.Entry, uint64, error) {
 	if w == nil {
 		return nil, 0, errors.New("rmi: there is no watcher")
 	}
@@ -223,7 +231,7 @@ func (n *names) Watch(_ context.Context, prefix string, w rmi.Watcher) ([]rmi.En
 }
 
 // tell tells a watcher of changes, until it wants no more or is too far behind.
-func (n *names) tell(is *watching) {
+func (n *Names) tell(is *watching) {
 	for {
 		select {
 		case <-is.more:
@@ -243,9 +251,9 @@ func (n *names) tell(is *watching) {
 	}
 }
 
-// hear takes what leaves the stack at its top: changes of this node's table. A table that is another one is told as changes, so that
+// Hear takes what leaves the stack at its top: changes of this node's table. A table that is another one is told as changes, so that
 // watchers need not know that this node was away.
-func (n *names) hear(e protocol.Event) {
+func (n *Names) Hear(e protocol.Event) {
 	switch e := e.(type) {
 	case registry.Changed:
 		var changes []rmi.Change
@@ -265,7 +273,7 @@ func (n *names) hear(e protocol.Event) {
 }
 
 // differences are the changes that lead from the table that was known to another.
-func (n *names) differences(e registry.Reset) (changes []rmi.Change) {
+func (n *Names) differences(e registry.Reset) (changes []rmi.Change) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.revision = e.Revision
@@ -286,7 +294,7 @@ func (n *names) differences(e registry.Reset) (changes []rmi.Change) {
 }
 
 // change notes changes, for watchers too. One that is too far behind hears no more.
-func (n *names) change(changes []rmi.Change) {
+func (n *Names) change(changes []rmi.Change) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, c := range changes {
@@ -304,7 +312,7 @@ func (n *names) change(changes []rmi.Change) {
 	}
 }
 
-func (n *names) add(is *watching, c rmi.Change) {
+func (n *Names) add(is *watching, c rmi.Change) {
 	if is.behind = append(is.behind, c); len(is.behind) > mostBehind {
 		is.behind = nil
 		delete(n.watchers, is)
