@@ -56,7 +56,8 @@ type Options struct {
 	// Resolve gives the address of a node, for references to objects of nodes that there is no connection with. Nil: the node that was
 	// dialed is asked.
 	Resolve func(context.Context, ID) (address string, err error)
-	// Names are where names are kept. Nil: at the node that Keeper gives.
+	// Names are where names are kept. Nil: at the node that Keeper gives. With either, callers from elsewhere must be operators, gateways
+	// or nodes to change names.
 	Names Names
 	// Keeper says which node keeps names. Nil: one that was dialed and is connected; a node that dialed none keeps its own.
 	Keeper func() (ID, error)
@@ -133,7 +134,7 @@ func New(o Options) (*Node, error) {
 	n.alarm.ring = n.expire
 	n.exports.objects = map[invocation.ObjectID]*object{}
 	n.exports.ids = map[any]invocation.ObjectID{}
-	n.export(invocation.ObjectID{}, &rootInterface.core, &rootObject{n})
+	n.export(invocation.ObjectID{}, &rootInterface.core, newRoot(n))
 	return n, nil
 }
 

@@ -2,6 +2,7 @@ package rmi
 
 import (
 	"context"
+	"sync"
 
 	"ciranda.dev/protocol/invocation"
 )
@@ -59,7 +60,19 @@ func (n *Node) rootOf(id ID) root {
 }
 
 // A rootObject is the root of this node.
-type rootObject struct{ node *Node }
+type rootObject struct {
+	node  *Node
+	names func() Names // that others are given: always the same, so that it is exported once
+}
+
+func newRoot(n *Node) *rootObject {
+	return &rootObject{n, sync.OnceValue(func() Names {
+		if n.opts.Names != nil || n.opts.Keeper != nil {
+			return &guarded{n.Names()}
+		}
+		return n.Names()
+	})}
+}
 
 // Where knows whom this node has dialed, or can resolve.
 func (r *rootObject) Where(ctx context.Context, id ID) (string, error) {
@@ -82,5 +95,5 @@ func (r *rootObject) Where(ctx context.Context, id ID) (string, error) {
 }
 
 func (r *rootObject) Names(context.Context) (Ref, error) {
-	return NamesRemote.Export(r.node, r.node.Names())
+	return NamesRemote.Export(r.node, r.names())
 }

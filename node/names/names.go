@@ -2,7 +2,8 @@
 // node's registry (package app/registry).
 //
 // Make one with [New] before the node is opened, give it what leaves the node's stack at its top ([Names.Hear]), and [Names.Attach] it
-// to the node. It checks the roles of callers; that a lookup is right is the registry's promise. Watchers are told from the node's own
+// to the node. Who may bind is checked where the names are called from other
+// processes, in package rmi; that a lookup is right is the registry's promise. Watchers are told from the node's own
 // table: it may be behind others for a moment, and what they are told is without gaps.
 package names
 
@@ -21,7 +22,6 @@ import (
 
 	"ciranda.dev/app/registry"
 	"ciranda.dev/engine/live"
-	"ciranda.dev/pki"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/invocation"
 	"ciranda.dev/rmi"
@@ -70,14 +70,6 @@ func (n *Names) Close() {
 	n.telling.Wait()
 }
 
-// may says that a caller may not bind, if that is so. Code of this process may.
-func (n *Names) may(ctx context.Context) error {
-	if p := rmi.Caller(ctx); p != nil && p.Identity().Role < pki.Operator {
-		return fmt.Errorf("%w: found %s; binding a name needs the role %s", rmi.ErrForbidden, p.Identity(), pki.Operator)
-	}
-	return nil
-}
-
 // SessionOver has what a program bound here leave, now that its session is over. What a node binds lasts as long as the node.
 func (n *Names) SessionOver(caller rmi.ID, life uint64) {
 	n.mu.Lock()
@@ -107,35 +99,26 @@ func (n *Names) expire(e registry.Expire) {
 	}
 }
 
-// request is the id of the request that a context is of.
-func (n *Names) request(ctx context.Context) invocation.RID {
-	if id := rmi.Request(ctx); id != (invocation.RID{}) {
-		return id
-	}
+// request makes the id of a request. What a remote caller asks for comes once; the id is for those who ask the group again.
+func (n *Names) request() invocation.RID {
 	return invocation.RID{Client: n.self, Incarnation: n.life | 1<<63, Seq: n.seq.Add(1)} // no call to another node has such a life
 }
 
 // Bind gives a name to an object.
 func (n *Names) Bind(ctx context.Context, name string, ref rmi.Ref, tags map[string]string) error {
-	if err := n.may(ctx); err != nil {
-		return err
-	}
-	_, err := n.call(ctx, registry.Bind{Request: n.request(ctx), Entry: registry.Entry{Name: name, Ref: ref.Ref, Tags: tags}})
+	_, err := n.call(ctx, registry.Bind{Request: n.request(), Entry: registry.Entry{Name: name, Ref: ref.Ref, Tags: tags}})
 	return err
 }
 
 // Rebind does the same, and takes the name from another object.
 func (n *Names) Rebind(ctx context.Context, name string, ref rmi.Ref, tags map[string]string) error {
-	if err := n.may(ctx); err != nil {
-		return err
-	}
-	_, err := n.call(ctx, registry.Rebind{Request: n.request(ctx), Entry: registry.Entry{Name: name, Ref: ref.Ref, Tags: tags}})
+	_, err := n.call(ctx, registry.Rebind{Request: n.request(), Entry: registry.Entry{Name: name, Ref: ref.Ref, Tags: tags}})
 	return err
 }
 
-// Unbind takes a name away. Who may not bind may take away what it bound when it might.
+// Unbind takes a name away.
 func (n *Names) Unbind(ctx context.Context, name string) error {
-	_, err := n.call(ctx, registry.Unbind{Request: n.request(ctx), Name: name, Own: n.may(ctx) != nil})
+	_, err := n.call(ctx, registry.Unbind{Request: n.request(), Name: name})
 	return err
 }
 
