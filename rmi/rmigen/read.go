@@ -2,28 +2,19 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"go/ast"
 	"go/token"
 	"go/types"
-	"os"
-	"path/filepath"
+	"maps"
 	"slices"
 	"strings"
-
-	"golang.org/x/tools/go/packages"
 )
-
-// A pkg is the package that is read.
-type pkg struct {
-	*packages.Package
-	marked map[types.Object]*ast.InterfaceType // its remote interfaces
-}
 
 // A face is a remote interface.
 type face struct {
-	name    string
+	name    *ast.Ident
+	source  string // the file that declares it
 	methods []method
 }
 
@@ -33,230 +24,192 @@ type method struct {
 	semantics string // the name in package rmi
 	args      []value
 	results   []value
-	variadic  bool
 }
 
 // A value is an argument or a result.
 type value struct {
-	name   string
+	name   string // on the wire
 	typ    types.Type
 	remote *types.TypeName // the interface, if it goes as a reference
 }
 
-// load reads a package. The file that was written before is as if it were not there: it may be out of date.
-func load(dir string) (*pkg, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, err
+// report notes what is wrong with the marks of a file.
+func (p *pkg) report(m *marks) {
+	for _, pos := range slices.Sorted(maps.Keys(m.wrong)) {
+		p.at(pos, "%s", m.wrong[pos])
 	}
-	if _, err := os.Stat(dir); err != nil {
-		return nil, err
+}
+
+// remotes are the package's remote interfaces, in the order of the source.
+func (p *pkg) remotes() (faces []face) {
+	for _, c := range p.contracts(p.Types) {
+		faces = append(faces, p.face(c))
 	}
-	c := packages.Config{Dir: dir, Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes |
-		packages.NeedTypesInfo | packages.NeedImports | packages.NeedDeps | packages.NeedExportFile}
-	written := filepath.Join(dir, fileName)
-	if name := packageOf(written); name != "" {
-		c.Overlay = map[string][]byte{written: []byte("package " + name + "\n")}
+	slices.SortFunc(faces, func(a, b face) int { return cmp.Compare(a.name.Pos(), b.name.Pos()) })
+	return faces
+}
+
+// bySource are the interfaces of each file.
+func bySource(faces []face) map[string][]face {
+	all := map[string][]face{}
+	for _, f := range faces {
+		all[f.source] = append(all[f.source], f)
 	}
-	found, err := packages.Load(&c, ".")
-	if err != nil {
-		return nil, err
+	return all
+}
+
+// face reads a remote interface, with the methods of those that it embeds, by name.
+func (p *pkg) face(c *contract) face {
+	f := face{name: c.name, source: p.Fset.Position(c.name.Pos()).Filename}
+	object, ok := p.TypesInfo.Defs[c.name].(*types.TypeName)
+	if !ok || !types.IsInterface(object.Type()) {
+		p.at(c.name.Pos(), "%s cannot be read; the compiler says why", c.name.Name)
+		return f
 	}
-	if len(found) != 1 || len(found[0].Syntax) == 0 {
-		return nil, fmt.Errorf("found no Go package in %s", dir)
+	if p.broken(c) {
+		return f
 	}
-	p := &pkg{Package: found[0], marked: map[types.Object]*ast.InterfaceType{}}
-	for _, e := range p.Errors {
-		if e.Kind == packages.TypeError || strings.HasPrefix(e.Msg, "# ") { // names that are generated are not there yet
+	set := object.Type().Underlying().(*types.Interface)
+	before := len(p.wrong)
+	p.embedded(c)
+	switch {
+	case !object.Exported():
+		p.at(c.name.Pos(), "%s is not exported; expected a remote interface to be, such as %s", c.name.Name, exported(c.name.Name))
+	case len(p.wrong) > before: // what is embedded may have any methods
+		return f
+	case set.NumMethods() == 0:
+		p.at(c.name.Pos(), "%s has no methods; expected one or more", c.name.Name)
+	}
+	semantics := p.semantics(object)
+	for m := range set.Methods() {
+		r := p.method(m, c.name.Pos())
+		r.semantics = cmp.Or(semantics[m.Name()], "AtMostOnce")
+		f.methods = append(f.methods, r)
+	}
+	slices.SortFunc(f.methods, func(a, b method) int { return strings.Compare(a.name, b.name) })
+	return f
+}
+
+// broken notes what the compiler finds wrong in a contract, or in what its file imports.
+func (p *pkg) broken(c *contract) bool {
+	before := len(p.wrong)
+	for _, e := range p.TypeErrors {
+		within := c.body.Pos() <= e.Pos && e.Pos < c.body.End()
+		if lost := strings.HasPrefix(e.Msg, "could not import") && p.Fset.File(e.Pos) == p.Fset.File(c.body.Pos()); lost || within {
+			p.at(e.Pos, "%s", strings.TrimSpace(e.Msg))
+		}
+	}
+	return len(p.wrong) > before
+}
+
+// embedded looks at what a remote interface embeds: it must be remote too.
+func (p *pkg) embedded(c *contract) {
+	for _, field := range c.body.Methods.List {
+		t := p.TypesInfo.TypeOf(field.Type)
+		if len(field.Names) > 0 || t == nil {
 			continue
 		}
-		return nil, e
-	}
-	return p, nil
-}
-
-// packageOf is the name of the package that a file says it belongs to.
-func packageOf(path string) string {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(text)) {
-		if name, ok := strings.CutPrefix(line, "package "); ok {
-			return strings.TrimSpace(name)
-		}
-	}
-	return ""
-}
-
-// remotes are the package's remote interfaces, in the order of the source. The error names all that is wrong.
-func (p *pkg) remotes() ([]face, error) {
-	var names []*ast.Ident
-	var wrong []error
-	for _, file := range p.Syntax {
-		for _, d := range file.Decls {
-			found, err := p.mark(d)
-			names = append(names, found...)
-			wrong = append(wrong, err)
-		}
-	}
-	var faces []face
-	for _, name := range names {
-		f, err := p.face(name)
-		faces = append(faces, f)
-		wrong = append(wrong, err)
-	}
-	return faces, errors.Join(wrong...)
-}
-
-// mark finds the types of a declaration that are marked.
-func (p *pkg) mark(d ast.Decl) (names []*ast.Ident, err error) {
-	g, ok := d.(*ast.GenDecl)
-	if !ok || g.Tok != token.TYPE {
-		return nil, nil
-	}
-	for _, s := range g.Specs {
-		t := s.(*ast.TypeSpec)
-		marks := append(directives(t.Doc), directives(t.Comment)...)
-		if len(g.Specs) == 1 {
-			marks = append(marks, directives(g.Doc)...)
-		}
-		if len(marks) == 0 {
+		if n, ok := types.Unalias(t).(*types.Named); ok && p.contract(n.Obj()) != nil {
 			continue
 		}
-		i, is := t.Type.(*ast.InterfaceType)
-		switch {
-		case marks[0].text != "remote":
-			err = errors.Join(err, p.at(marks[0].pos, "found //rmi:%s on a type; expected //rmi:remote", marks[0].text))
-		case !is:
-			err = errors.Join(err, p.at(t.Pos(), "%s is marked //rmi:remote and is no interface", t.Name.Name))
-		case t.TypeParams != nil:
-			err = errors.Join(err, p.at(t.Pos(), "%s has type parameters: a remote interface can have none", t.Name.Name))
-		default:
-			p.marked[p.TypesInfo.Defs[t.Name]] = i
-			names = append(names, t.Name)
-		}
+		p.at(field.Pos(), "%s embeds %s, which is not marked //rmi:remote; expected only interfaces that are", c.name.Name, short(t, p.Types))
 	}
-	return names, err
 }
 
-// A directive is a comment such as //rmi:remote.
-type directive struct {
-	text string
-	pos  token.Pos
+// contract gives what a remote interface says in its source; nil if the name is not that of one.
+func (p *pkg) contract(name *types.TypeName) *contract {
+	if name.Pkg() == nil || name.Parent() != name.Pkg().Scope() {
+		return nil
+	}
+	return p.contracts(name.Pkg())[name.Name()]
 }
 
-func directives(c *ast.CommentGroup) (all []directive) {
+// semantics are those of the methods that are marked, here or in an interface that is embedded.
+func (p *pkg) semantics(name *types.TypeName) map[string]string {
+	c := p.contract(name)
 	if c == nil {
 		return nil
 	}
-	for _, line := range c.List {
-		if text, ok := strings.CutPrefix(line.Text, "//rmi:"); ok {
-			all = append(all, directive{strings.TrimSpace(text), line.Pos()})
+	all := maps.Clone(c.semantics)
+	for t := range name.Type().Underlying().(*types.Interface).EmbeddedTypes() {
+		if n, ok := types.Unalias(t).(*types.Named); ok {
+			maps.Copy(all, p.semantics(n.Obj()))
 		}
 	}
 	return all
 }
 
-// at is an error at a place of the source.
-func (p *pkg) at(pos token.Pos, format string, args ...any) error {
-	place := p.Fset.Position(pos)
-	if wd, err := os.Getwd(); err == nil {
-		if short, err := filepath.Rel(wd, place.Filename); err == nil {
-			place.Filename = short
-		}
-	}
-	return fmt.Errorf("%s: %w", place, fmt.Errorf(format, args...))
-}
-
-// face reads a remote interface, with the methods of those that it embeds, by name.
-func (p *pkg) face(name *ast.Ident) (face, error) {
-	object := p.TypesInfo.Defs[name]
-	set := object.Type().Underlying().(*types.Interface)
-	f := face{name: name.Name}
-	if !object.Exported() {
-		return f, p.at(name.Pos(), "%s is not exported: a remote interface must be", name.Name)
-	}
-	if set.NumMethods() == 0 {
-		return f, p.at(name.Pos(), "%s has no methods", name.Name)
-	}
-	marks, err := p.semantics(p.marked[object])
-	wrong := []error{err}
-	for m := range set.Methods() {
-		r, err := p.method(m)
-		r.semantics = cmp.Or(marks[m.Name()], "AtMostOnce")
-		wrong = append(wrong, err)
-		f.methods = append(f.methods, r)
-	}
-	slices.SortFunc(f.methods, func(a, b method) int { return strings.Compare(a.name, b.name) })
-	return f, errors.Join(wrong...)
-}
-
-// semantics are those of the methods that are marked.
-func (p *pkg) semantics(i *ast.InterfaceType) (map[string]string, error) {
-	names := map[string]string{"idempotent": "AtLeastOnce", "maybe": "Maybe"}
-	all := map[string]string{}
-	var wrong []error
-	for _, field := range i.Methods.List {
-		for _, d := range append(directives(field.Doc), directives(field.Comment)...) {
-			switch s := names[d.text]; {
-			case s == "":
-				wrong = append(wrong, p.at(d.pos, "found //rmi:%s on a method; expected //rmi:idempotent or //rmi:maybe", d.text))
-			case len(field.Names) == 0:
-				wrong = append(wrong, p.at(d.pos, "found //rmi:%s on an embedded interface: it is for methods", d.text))
-			default:
-				all[field.Names[0].Name] = s
-			}
-		}
-	}
-	return all, errors.Join(wrong...)
-}
-
-// method reads a method.
-func (p *pkg) method(m *types.Func) (method, error) {
+// method reads a method. What is wrong with one of another package is noted at the interface that embeds it.
+func (p *pkg) method(m *types.Func, where token.Pos) method {
 	s := m.Signature()
-	r := method{name: m.Name(), variadic: s.Variadic()}
+	r := method{name: m.Name()}
 	in, out := s.Params(), s.Results()
+	if m.Pkg() == p.Types {
+		where = m.Pos()
+	}
+	wrong := func(format string, args ...any) method {
+		p.at(where, "%s %s", p.title(m), fmt.Sprintf(format, args...))
+		return r
+	}
 	switch {
 	case m.Name() == "Remote":
-		return r, p.at(m.Pos(), "a remote method cannot be called Remote: stubs have a field of that name")
+		return wrong("cannot be the name of a remote method: what calls an object has a field of that name; expected another one")
 	case !m.Exported():
-		return r, p.at(m.Pos(), "%s is not exported: nobody could call it from elsewhere", m.Name())
-	case in.Len() == 0 || in.At(0).Type().String() != "context.Context":
-		return r, p.at(m.Pos(), "%s takes no context; expected a context.Context as its first argument", m.Name())
-	case out.Len() == 0 || out.At(out.Len()-1).Type().String() != "error":
-		return r, p.at(m.Pos(), "%s gives no error; expected one as its last result: any call from elsewhere can fail", m.Name())
+		return wrong("is not exported; expected a remote method to be, such as %s", exported(m.Name()))
+	case in.Len() == 0 || !isNamed(in.At(0).Type(), "context", "Context"):
+		return wrong("takes no context first; expected context.Context, then what the method needs")
+	case out.Len() == 0 || !types.Identical(out.At(out.Len()-1).Type(), types.Universe.Lookup("error").Type()):
+		return wrong("gives no error last; expected error as its last result: any call from elsewhere can fail")
+	case s.Variadic():
+		return wrong("takes any number of arguments; expected %s as a slice", short(in.At(in.Len()-1).Type(), p.Types))
 	}
-	var err error
-	if r.args, err = p.values(m, in, 1, in.Len(), "argument"); err != nil {
-		return r, err
-	}
-	r.results, err = p.values(m, out, 0, out.Len()-1, "result")
-	return r, err
+	r.args = p.values(m, where, slices.Collect(in.Variables())[1:], "argument")
+	r.results = p.values(m, where, slices.Collect(out.Variables())[:out.Len()-1], "result")
+	return r
 }
 
-// values reads some arguments or results.
-func (p *pkg) values(m *types.Func, all *types.Tuple, from, to int, what string) (values []value, err error) {
-	used := map[string]bool{}
-	for i := from; i < to; i++ {
-		v := all.At(i)
+// title is a method's name, with that of its interface if that is of another package.
+func (p *pkg) title(m *types.Func) string {
+	if m.Pkg() == p.Types {
+		return m.Name()
+	}
+	return short(m.Signature().Recv().Type(), p.Types) + "." + m.Name()
+}
+
+// isNamed says whether a type is one of another package, maybe by another name.
+func isNamed(t types.Type, path, name string) bool {
+	n, ok := types.Unalias(t).(*types.Named)
+	return ok && n.Obj().Pkg() != nil && n.Obj().Pkg().Path() == path && n.Obj().Name() == name
+}
+
+// values reads arguments or results. They travel by their names, so arguments must have some; results without names are
+// called result, or result1 and so on. Names that differ in their capitals alone would be one on the wire.
+func (p *pkg) values(m *types.Func, where token.Pos, all []*types.Var, what string) (values []value) {
+	used := map[string]string{}
+	for i, v := range all {
+		pos := v.Pos()
+		if m.Pkg() != p.Types {
+			pos = where
+		}
+		remote, err := p.crosses(v.Type(), nil)
 		name := v.Name()
-		if name == "" || name == "_" {
-			name = fmt.Sprintf("%s%d", what, i+1-from)
+		switch {
+		case name == "_" || name == "" && what == "argument":
+			p.at(pos, "%s: %s %d has no name; expected one, since values travel by their names", p.title(m), what, i+1)
+			continue
+		case name == "" && len(all) == 1:
+			name = what
+		case name == "":
+			name = fmt.Sprint(what, i+1)
 		}
-		for used[exported(name)] {
-			name += "_"
+		if other := used[strings.ToLower(name)]; other != "" {
+			p.at(pos, "%s: the %ss %s and %s have the same name on the wire; expected names that differ in more than capitals", p.title(m), what, other, name)
 		}
-		used[exported(name)] = true
-		remote, e := p.crosses(v.Type(), nil)
-		if e != nil {
-			pos := v.Pos()
-			if !pos.IsValid() || p.Fset.Position(pos).Filename == "" {
-				pos = m.Pos()
-			}
-			err = errors.Join(err, p.at(pos, "%s: the %s %s is of type %s: %w", m.Name(), what, name, short(v.Type(), p.Types), e))
+		used[strings.ToLower(name)] = name
+		if err != nil {
+			p.at(pos, "%s: the %s %s is of type %s: %v", p.title(m), what, name, short(v.Type(), p.Types), err)
 		}
 		values = append(values, value{name, v.Type(), remote})
 	}
-	return values, err
+	return values
 }
