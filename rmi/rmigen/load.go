@@ -98,13 +98,27 @@ func load(f *finding, tags string) ([]*pkg, error) {
 	}
 	c := config(packages.NeedName|packages.NeedFiles|packages.NeedSyntax|packages.NeedTypes|packages.NeedTypesInfo|
 		packages.NeedImports, tags, f.tests)
+	c.ParseFile = func(set *token.FileSet, path string, text []byte) (*ast.File, error) {
+		if slices.Contains(f.written, path) {
+			text = empty(path)
+		}
+		return parser.ParseFile(set, path, text, parser.ParseComments|parser.SkipObjectResolution)
+	}
+	read, err := loadAs(c, f.dirs)
+	if err == nil || len(f.written) == 0 {
+		return read, err
+	}
+	// What was written may be so wrong that go cannot even list it. Then go must not see it either. That is far slower, since
+	// then all that is imported is read from source.
 	c.Overlay = map[string][]byte{}
 	for _, path := range f.written {
-		if name := packageOf(path); name != "" {
-			c.Overlay[path] = []byte("package " + name + "\n")
-		}
+		c.Overlay[path] = empty(path)
 	}
-	all, err := packages.Load(c, f.dirs...)
+	return loadAs(c, f.dirs)
+}
+
+func loadAs(c *packages.Config, dirs []string) ([]*pkg, error) {
+	all, err := packages.Load(c, dirs...)
 	if err != nil {
 		return nil, fmt.Errorf("rmigen: %w", err)
 	}
@@ -152,22 +166,19 @@ func asProblem(e packages.Error) problem {
 	return p
 }
 
-// packageOf is the name of the package that a file that was written belongs to: that of its source, or, if there is none, of
+// empty is a file that was written, without what was written: it says the package of its source, or, if there is none, of
 // another file beside it.
-func packageOf(path string) string {
+func empty(path string) []byte {
 	others, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*.go"))
 	for _, name := range append([]string{sourceOf(path)}, others...) {
-		if name == path || isTarget(name) || strings.HasSuffix(name, "_test.go") != strings.HasSuffix(path, "_test.go") {
+		if isTarget(name) || strings.HasSuffix(name, "_test.go") != strings.HasSuffix(path, "_test.go") {
 			continue
 		}
 		if f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.PackageClauseOnly); err == nil {
-			return f.Name.Name
+			return []byte("package " + f.Name.Name + "\n")
 		}
 	}
-	if f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.PackageClauseOnly); err == nil {
-		return f.Name.Name
-	}
-	return ""
+	return []byte("package empty\n")
 }
 
 // at notes that something is wrong at a place of the source.

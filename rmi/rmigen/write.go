@@ -193,7 +193,7 @@ func (w *writer) calls(f face, m method) {
 	for i, v := range m.args {
 		if v.remote != nil {
 			fields[i] = fmt.Sprint("ref", i+1)
-			w.printf("\t%s, err := %s.Pass(stub.Peer(), %s)\n\tif err != nil {\n\t\treturn %s\n\t}\n", fields[i], w.descriptor(v.remote), args[i], give)
+			w.printf("\t%s, err := %s.Pass(stub.Remote.Peer(), %s)\n\tif err != nil {\n\t\treturn %s\n\t}\n", fields[i], w.descriptor(v.remote), args[i], give)
 		}
 	}
 	invoke := fmt.Sprintf("%sMethod.Invoke(ctx, stub.Remote, &%s{%s})", base(f, m), whole(f, m, "In", m.args), strings.Join(fields, ", "))
@@ -214,7 +214,7 @@ func (w *writer) takes(m method, invoke string, results []string) {
 			continue
 		}
 		give = append(give, results[i])
-		w.printf("\tif err == nil {\n\t\t%s, err = %s.Take(ctx, stub.Peer(), out.%s)\n\t}\n", results[i], w.descriptor(v.remote), exported(v.name))
+		w.printf("\tif err == nil {\n\t\t%s, err = %s.Take(ctx, stub.Remote.Peer(), out.%s)\n\t}\n", results[i], w.descriptor(v.remote), exported(v.name))
 	}
 	w.printf("\treturn %s, err\n}\n", strings.Join(give, ", "))
 }
