@@ -19,13 +19,12 @@ const runtimePath = "ciranda.dev/rmi"
 // A writer collects the text of a file.
 type writer struct {
 	*naming
-	pkg  *pkg
 	text bytes.Buffer
 }
 
 // write gives the text of the file for a source file.
 func (p *pkg) write(source string, faces []face) []byte {
-	w := &writer{naming: newNaming(p, faces), pkg: p}
+	w := &writer{naming: newNaming(p, faces)}
 	for _, f := range faces {
 		w.face(f)
 	}
