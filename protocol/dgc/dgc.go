@@ -20,7 +20,6 @@ package dgc
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"time"
 
@@ -45,7 +44,7 @@ type (
 		Dirty []ObjectID `json:"dirty,omitempty"`
 		Clean []ObjectID `json:"clean,omitempty"`
 	}
-	// An Ack says that an update was taken. Unknown are those of its objects that are not there.
+	// An Ack says that an update was taken. Unknown are those of its objects that are not there, or one too many.
 	Ack struct {
 		Seq     uint64     `json:"seq"`
 		Unknown []ObjectID `json:"unknown,omitempty"`
@@ -79,9 +78,6 @@ func (o Options) Validate() error {
 	}
 	return nil
 }
-
-// ErrFull is why an update is refused: the client refers to too many objects.
-var ErrFull = errors.New("too many references are held")
 
 // A Mistake is a deliberate error for the tests of the checks.
 type Mistake uint8

@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// An Owner knows who refers to the objects of one life of a process. Its methods give the objects that may be collected: those that nobody
-// refers to any more, here or elsewhere. It forgets those.
+// An Owner knows who refers to the objects of one life of a process. Its methods give the objects that nobody elsewhere refers to any more,
+// though somebody did. It forgets those of them that are not strong: they are to be collected ([Owner.Knows] tells which).
 type Owner struct {
 	opts    Options
 	objects map[ObjectID]*owned
@@ -49,7 +49,7 @@ func (o *Owner) Export(id ObjectID, strong bool) {
 func (o *Owner) Knows(id ObjectID) bool { return o.objects[id] != nil }
 
 // Release says that an object need not be kept for its own sake any more.
-func (o *Owner) Release(id ObjectID) (collect []ObjectID) {
+func (o *Owner) Release(id ObjectID) (free []ObjectID) {
 	is := o.objects[id]
 	if is == nil {
 		return nil
@@ -87,7 +87,7 @@ func (o *Owner) Pin(id ObjectID) bool {
 }
 
 // Unpin says that a reference has arrived, or never will.
-func (o *Owner) Unpin(id ObjectID) (collect []ObjectID) {
+func (o *Owner) Unpin(id ObjectID) (free []ObjectID) {
 	is := o.objects[id]
 	if is == nil || is.pins == 0 {
 		return nil
@@ -96,21 +96,18 @@ func (o *Owner) Unpin(id ObjectID) (collect []ObjectID) {
 	return o.settle(nil, id)
 }
 
-// Update takes an update of a client whose session is open. The error is ErrFull; then nothing was changed.
-func (o *Owner) Update(from Client, u *Update) (ack Ack, collect []ObjectID, err error) {
+// Update takes an update of a client whose session is open. Objects beyond the limit of what one client may refer to are unknown to it.
+func (o *Owner) Update(from Client, u *Update) (ack Ack, free []ObjectID) {
 	c := o.clients[from]
 	if c == nil {
 		c = &client{held: map[ObjectID]bool{}}
 		o.clients[from] = c
 	}
-	if len(c.held)+len(u.Dirty) > o.opts.Held {
-		return ack, nil, ErrFull
-	}
 	ack = Ack{Seq: u.Seq}
 	apply := u.Seq > c.last || o.opts.Mistake == IgnoresSeq
 	c.last = max(c.last, u.Seq)
 	for _, id := range u.Dirty {
-		if is := o.objects[id]; is == nil {
+		if is := o.objects[id]; is == nil || len(c.held) >= o.opts.Held && !c.held[id] {
 			ack.Unknown = append(ack.Unknown, id)
 		} else if apply {
 			is.holders[from], is.used, c.held[id] = true, true, true
@@ -118,51 +115,53 @@ func (o *Owner) Update(from Client, u *Update) (ack Ack, collect []ObjectID, err
 		}
 	}
 	if !apply {
-		return ack, nil, nil
+		return ack, nil
 	}
 	for _, id := range u.Clean {
-		collect = o.drop(collect, from, c, id)
+		free = o.drop(free, from, c, id)
 	}
-	return ack, collect, nil
+	return ack, free
 }
 
 // drop takes a client from the holders of an object.
-func (o *Owner) drop(collect []ObjectID, from Client, c *client, id ObjectID) []ObjectID {
+func (o *Owner) drop(free []ObjectID, from Client, c *client, id ObjectID) []ObjectID {
 	delete(c.held, id)
 	is := o.objects[id]
 	if is == nil {
-		return collect
+		return free
 	}
 	delete(is.holders, from)
 	is.count--
-	return o.settle(collect, id)
+	return o.settle(free, id)
 }
 
 // Gone says that a client's session is over: it refers to nothing any more.
-func (o *Owner) Gone(from Client) (collect []ObjectID) {
+func (o *Owner) Gone(from Client) (free []ObjectID) {
 	c := o.clients[from]
 	if c == nil {
 		return nil
 	}
 	delete(o.clients, from)
 	for _, id := range slices.SortedFunc(maps.Keys(c.held), func(a, b ObjectID) int { return bytes.Compare(a[:], b[:]) }) {
-		collect = o.drop(collect, from, c, id)
+		free = o.drop(free, from, c, id)
 	}
-	return collect
+	return free
 }
 
-// settle adds an object to those that may be collected, if it is so.
-func (o *Owner) settle(collect []ObjectID, id ObjectID) []ObjectID {
+// settle adds an object to those that nobody refers to, if it is so.
+func (o *Owner) settle(free []ObjectID, id ObjectID) []ObjectID {
 	is := o.objects[id]
 	unheld := len(is.holders) == 0
 	if o.opts.Mistake == Counts {
 		unheld = is.count <= 0
 	}
-	if is.strong || is.pins > 0 || !unheld || !is.used {
-		return collect
+	if is.pins > 0 || !unheld || !is.used {
+		return free
 	}
-	o.forget(id, is)
-	return append(collect, id)
+	if is.used = false; !is.strong {
+		o.forget(id, is)
+	}
+	return append(free, id)
 }
 
 // Held says whether somebody elsewhere refers to an object, or a reference to it travels.
