@@ -66,7 +66,7 @@ func serveObjects(t *testing.T, configs []Config, access api.Access) {
 		t.Fatal(err)
 	}
 	for i, n := range []*rmi.Node{program, nodes[1].Objects()} {
-		c, err := adderRemote.At(n, ref)
+		c, err := adderRemote.At(t.Context(), n, ref)
 		if err != nil {
 			t.Fatal(err)
 		}

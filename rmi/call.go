@@ -161,12 +161,15 @@ func (c *call) leads(rid invocation.RID) bool {
 
 // invoke calls an object that is elsewhere, with encoded arguments. The caller frees the waiter.
 func (r *Remote) invoke(ctx context.Context, op uint32, s Semantics, args []byte) *waiter {
+	if r.released.Load() {
+		return r.peer.node.released()
+	}
 	c := invocation.Call{Semantics: s, Op: op}
 	within := callOf(ctx)
 	var path []hop
 	if within != nil {
 		if within.orphan.Load() {
-			w := waiters.Get().(*waiter)
+			w := r.peer.node.waiters.Get().(*waiter)
 			w.outcome = invocation.Outcome{Status: invocation.SessionEnd, Knowledge: invocation.NotExecuted}
 			return w
 		}
@@ -175,6 +178,14 @@ func (r *Remote) invoke(ctx context.Context, op uint32, s Semantics, args []byte
 	c.Args = appendTarget(make([]byte, 0, len(args)+32), r.ref, path)
 	c.Args = append(c.Args, args...)
 	return r.peer.call(ctx, &c)
+}
+
+// released is the end of a call by a stub that was released.
+func (n *Node) released() *waiter {
+	_, why := encodeError(&Error{Kind: NoObject, Happened: No, Text: "the stub was released"})
+	w := n.waiters.Get().(*waiter)
+	w.outcome = invocation.Outcome{Status: invocation.Refused, Knowledge: invocation.NotExecuted, Result: why}
+	return w
 }
 
 // appendTarget adds which object is called, and what led to the call.

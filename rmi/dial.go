@@ -178,13 +178,23 @@ func (n *Node) dial(ctx context.Context, address string) (*Peer, error) {
 }
 
 func (n *Node) connect(ctx context.Context, address string) (net.Conn, error) {
-	if n.opts.Credentials == nil {
-		return new(net.Dialer).DialContext(ctx, "tcp", address)
+	dial := n.opts.Dial
+	if dial == nil {
+		dial = func(ctx context.Context, address string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", address)
+		}
+	}
+	c, err := dial(ctx, address)
+	if err != nil || n.opts.Credentials == nil {
+		return c, err
 	}
 	config := n.opts.Credentials.Client()
 	config.NextProtos = []string{Protocol}
-	d := tls.Dialer{Config: config}
-	return d.DialContext(ctx, "tcp", address)
+	secured := tls.Client(c, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return secured, nil
 }
 
 // introduce has both ends say who they are.
@@ -243,8 +253,7 @@ func (n *Node) admit(i intro, who pki.Identity) (*Peer, error) {
 	case node != 0 && uint16(who.Node()) != node:
 		return nil, fmt.Errorf("it says that it is node %d, and its certificate that it is %s", node, who)
 	}
-	p := n.peer(i.id)
-	p.mu.Lock()
+	p := n.locked(i.id)
 	defer p.mu.Unlock()
 	if p.identity.Role != 0 && p.identity != who {
 		return nil, fmt.Errorf("it is %s, and says that it is %s, which is %s", who, i.id, p.identity)
@@ -253,6 +262,7 @@ func (n *Node) admit(i intro, who pki.Identity) (*Peer, error) {
 		return nil, fmt.Errorf("it is a former life of %s", i.id)
 	}
 	p.identity = who
+	p.expected++
 	return p, nil
 }
 
@@ -338,7 +348,8 @@ func (p *Peer) redial() {
 		if p.trouble = err; err == nil {
 			p.trouble = nil
 		}
-		if p.current() != nil || len(p.waiting) == 0 || errors.Is(err, errNoAddress) || errors.Is(err, errClosed) {
+		p.nowhere = errors.Is(err, errNoAddress)
+		if p.current() != nil || !p.needed() || p.nowhere && len(p.waiting) == 0 || p.node.ctx.Err() != nil {
 			p.dialing = false
 			p.mu.Unlock()
 			return

@@ -114,7 +114,7 @@ func (o *namesOf) there(ctx context.Context) (Names, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NamesRemote.At(o.node, ref)
+	return namesStub{o.node.Remote(ref)}, NamesRemote.core.fits(ref)
 }
 
 func (o *namesOf) Bind(ctx context.Context, name string, ref Ref, tags map[string]string) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ciranda.dev/pki"
+	"ciranda.dev/protocol/dgc"
 	"ciranda.dev/protocol/invocation"
 )
 
@@ -17,6 +18,7 @@ type Peer struct {
 	node    *Node
 	id      ID
 	conn    atomic.Pointer[conn] // the connection in use; nil if there is none
+	left    atomic.Bool          // the node knows it no more: another Peer takes its place if it comes back
 	working atomic.Int64         // calls of the peer that are executed here
 	asking  atomic.Int64         // calls of this node that are executed there
 
@@ -31,9 +33,19 @@ type Peer struct {
 	life     uint64 // the newest of the peer that connected
 	address  string // where to dial it; empty if that is not known
 	dialing  bool
-	gone     bool  // its session here ended, and it has not come back
+	expected int   // connections that are about to be there
+	session  bool  // it has a session here
+	gone     bool  // that ended, and it has not come back
+	nowhere  bool  // nobody knows where to dial it
 	trouble  error // why there is no connection
 	alarm    alarm
+
+	holder   *dgc.Holder // of references to the peer's objects; nil if there never was one
+	heldLife uint64      // the life of the peer that they are of
+	holds    map[invocation.ObjectID]*hold
+	remotes  uint64   // so many were given out so far
+	arrived  []uint64 // transfers that the peer is to be thanked for
+	tidying  bool     // a goroutine tells the peer of all that
 }
 
 // ID is the peer's id.
@@ -68,31 +80,59 @@ func (n *Node) peer(id ID) *Peer {
 	return p
 }
 
+// locked gives the peer of an id, and its lock.
+func (n *Node) locked(id ID) *Peer {
+	for {
+		p := n.peer(id)
+		p.mu.Lock()
+		if !p.left.Load() {
+			return p
+		}
+		p.mu.Unlock()
+	}
+}
+
 // A waiter waits for the end of a call.
 type waiter struct {
+	node    *Node
 	done    chan struct{} // gets one value when the call is over
 	outcome invocation.Outcome
 	body    *buffer // of which the result is part
 }
 
-var waiters = sync.Pool{New: func() any { return &waiter{done: make(chan struct{}, 1)} }}
-
+// free gives up the outcome's result.
 // free gives up the outcome's result.
 func (w *waiter) free() {
 	if w.body != nil {
 		w.body.free()
 	}
 	w.body, w.outcome = nil, invocation.Outcome{}
-	waiters.Put(w)
+	w.node.waiters.Put(w)
 }
 
-// call makes a call and waits for its end, or for that of the context. The caller frees the waiter after use.
+// call makes a call and waits for its end, or for that of the context. The caller frees the waiter after use. If the session turns out
+// to be over before the call was sent, it is made in the next.
 func (p *Peer) call(ctx context.Context, c *invocation.Call) *waiter {
+	for {
+		w := p.callOnce(ctx, c)
+		if o := &w.outcome; o.Status != invocation.SessionEnd || o.Knowledge != invocation.NotExecuted || p.node.ctx.Err() != nil || ctx.Err() != nil {
+			return w
+		}
+		w.free()
+	}
+}
+
+func (p *Peer) callOnce(ctx context.Context, c *invocation.Call) *waiter {
 	p.asking.Add(1)
 	defer p.asking.Add(-1)
-	w := waiters.Get().(*waiter)
+	w := p.node.waiters.Get().(*waiter)
 	var out outbox
 	p.mu.Lock()
+	if p.left.Load() {
+		p.mu.Unlock()
+		p.node.waiters.Put(w)
+		return p.node.peer(p.id).callOnce(ctx, c)
+	}
 	if err := p.wait(ctx); err != nil {
 		p.mu.Unlock()
 		w.outcome = invocation.Outcome{Status: invocation.Deadline, Knowledge: invocation.NotExecuted}
@@ -182,6 +222,11 @@ func (p *Peer) apply(now time.Duration, effects []invocation.ClientEffect, out *
 				w.outcome = e.Outcome
 				woken = append(woken, w)
 			}
+		case invocation.Lost: // the owner has forgotten who holds what
+			if p.holder != nil && p.holder.Len() > 0 {
+				p.holder.Anew()
+				p.tidy()
+			}
 		}
 	}
 	clear(effects)
@@ -268,13 +313,19 @@ func (p *Peer) attach(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.trouble, p.gone = nil, false
+	p.nowhere = false
+	p.expected--
 	if c.life > p.life {
 		p.life = c.life
+		if p.holder != nil && p.heldLife < p.life {
+			p.turnTo(p.life)
+		}
 		for _, old := range p.conns {
 			old.close(errors.New("the peer has a new life"))
 		}
 	}
 	p.conns = append(p.conns, c)
+	p.tidy()
 	if old := p.current(); old == nil || old.life < c.life {
 		p.conn.Store(c)
 		p.linked(c)
@@ -300,21 +351,41 @@ func (p *Peer) detach(c *conn, why error) {
 	}
 	p.conn.Store(nil)
 	p.ensure()
+	p.leave()
 }
 
 // ensure sees to it that there will be a connection, if one is needed. The caller holds the lock.
 func (p *Peer) ensure() {
-	if p.current() != nil || p.dialing || len(p.waiting) == 0 {
+	if p.current() != nil || p.dialing || !p.needed() {
 		return
 	}
 	p.dialing = p.node.goes(p.redial)
 }
 
-// sessionOver says that the peer's session here is over.
-func (p *Peer) sessionOver(uint64) {
+// sessionBegins says that the peer has a session here, and sessionOver that it has none any more.
+func (p *Peer) sessionBegins() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.gone = p.current() == nil
+	p.session = true
+}
+
+func (p *Peer) sessionOver() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.session, p.gone = false, p.current() == nil
+	p.leave()
+}
+
+// leave has the node forget the peer, if there is nothing to remember. The caller holds the lock.
+func (p *Peer) leave() {
+	if p.session || len(p.conns) > 0 || p.expected > 0 || p.dialing || p.tidying || p.needed() || p.address != "" || p.left.Load() {
+		return
+	}
+	p.left.Store(true)
+	p.alarm.stop()
+	p.node.mu.Lock()
+	defer p.node.mu.Unlock()
+	delete(p.node.peers, p.id)
 }
 
 // goes starts a goroutine that Close waits for, unless the node is closed.

@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"ciranda.dev/pki"
+	"ciranda.dev/protocol/dgc"
 	"ciranda.dev/protocol/invocation"
 )
 
@@ -56,6 +57,8 @@ type Options struct {
 	// Resolve gives the address of a node, for references to objects of nodes that there is no connection with. Nil: the node that was
 	// dialed is asked.
 	Resolve func(context.Context, ID) (address string, err error)
+	// Dial makes a connection to an address. Nil: over TCP. What secures it is added by the node.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Names are where names are kept. Nil: at the node that Keeper gives. With either, callers from elsewhere must be operators, gateways
 	// or nodes to change names.
 	Names Names
@@ -80,12 +83,14 @@ type Node struct {
 	seq   atomic.Uint64
 	log   *slog.Logger
 
-	ctx    context.Context // ends when the node is closed
-	cancel context.CancelFunc
-	close  sync.Once
-	work   sync.WaitGroup // goroutines
-	jobs   chan job
-	idle   atomic.Int64 // goroutines that wait for jobs
+	manual  bool            // stubs are released by hand alone: tests in bubbles of time have it, which the garbage collector is outside of
+	ctx     context.Context // ends when the node is closed
+	cancel  context.CancelFunc
+	close   sync.Once
+	work    sync.WaitGroup // goroutines
+	jobs    chan job
+	waiters sync.Pool    // of waiters
+	idle    atomic.Int64 // goroutines that wait for jobs
 
 	mu        sync.Mutex // of what follows
 	peers     map[ID]*Peer
@@ -117,6 +122,7 @@ func New(o Options) (*Node, error) {
 	}
 	n := &Node{opts: o, id: o.ID, life: o.Life, start: time.Now(), log: o.Log, jobs: make(chan job),
 		peers: map[ID]*Peer{}, listeners: map[net.Listener]bool{}, open: map[net.Conn]bool{}, running: map[invocation.RID]*call{}}
+	n.waiters.New = func() any { return &waiter{node: n, done: make(chan struct{}, 1)} }
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	if n.opts.Timeout == 0 {
 		n.opts.Timeout = 5 * time.Second
@@ -130,10 +136,16 @@ func New(o Options) (*Node, error) {
 	if n.life == 0 {
 		n.life = uint64(time.Now().UnixNano()) >> 20
 	}
-	n.server = invocation.NewServer(n.life, o.Session)
+	if n.opts.Session.Grace == 0 { // no failure of the network that is shorter than a lease ends a session
+		n.opts.Session.Grace = o.Session.WithDefaults().Lease/2 + mostWait
+	}
+	n.server = invocation.NewServer(n.life, n.opts.Session)
 	n.alarm.ring = n.expire
 	n.exports.objects = map[invocation.ObjectID]*object{}
-	n.exports.ids = map[any]invocation.ObjectID{}
+	n.exports.ids = map[exportedKey]invocation.ObjectID{}
+	lease := o.Session.WithDefaults().Lease
+	n.exports.owner, n.exports.pins = dgc.NewOwner(dgc.Options{}), dgc.NewPins[pinned](dgc.Options{Pin: 2 * lease})
+	n.exports.alarm.ring = n.expirePins
 	n.export(invocation.ObjectID{}, &rootInterface.core, newRoot(n))
 	return n, nil
 }
@@ -216,6 +228,9 @@ func (n *Node) Close() {
 		}
 		n.alarm.stop()
 		n.serving.Unlock()
+		n.exports.mu.Lock()
+		n.exports.alarm.stop()
+		n.exports.mu.Unlock()
 	})
 	n.work.Wait()
 }
@@ -253,9 +268,14 @@ func (n *Node) effect(p *Peer, e *invocation.ServerEffect, out *outbox) {
 			c.orphan.Store(e.Kind == invocation.Kill)
 			c.finish(context.Canceled)
 		}
-	case invocation.Close:
+	case invocation.Open:
 		if p := n.other(p, e.RID.Client); p != nil {
-			p.sessionOver(e.RID.Incarnation)
+			p.sessionBegins()
+		}
+	case invocation.Close:
+		n.forgets(dgc.Client{ID: e.RID.Client, Incarnation: e.RID.Incarnation})
+		if p := n.other(p, e.RID.Client); p != nil {
+			p.sessionOver()
 		}
 		if n.opts.SessionOver != nil {
 			n.opts.SessionOver(e.RID.Client, invocation.Process(e.RID.Incarnation))

@@ -257,7 +257,7 @@ func TestComesHome(t *testing.T) {
 	if !ok {
 		t.Fatalf("%T is no stub", other)
 	}
-	if home, err := greeterRemote.At(server, ref); err != nil || home != greeter(h) {
+	if home, err := greeterRemote.At(t.Context(), server, ref); err != nil || home != greeter(h) {
 		t.Errorf("at home it is %v, %v", home, err)
 	}
 	_ = client

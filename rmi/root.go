@@ -2,8 +2,10 @@ package rmi
 
 import (
 	"context"
+	"errors"
 	"sync"
 
+	"ciranda.dev/protocol/dgc"
 	"ciranda.dev/protocol/invocation"
 )
 
@@ -13,6 +15,8 @@ type root interface {
 	Where(ctx context.Context, id ID) (address string, err error)
 	// Names gives where names are kept.
 	Names(ctx context.Context) (Ref, error)
+	// Refs says which references the caller has and has not any more, and which ones that this node sent have arrived.
+	Refs(ctx context.Context, update dgc.Update, arrived []uint64) (dgc.Ack, error)
 }
 
 // Its descriptors are written by hand, as anybody may who does not want the generator.
@@ -25,6 +29,13 @@ type (
 	}
 	namesOut struct {
 		Names Ref `cbor:"names"`
+	}
+	refsIn struct {
+		Update  dgc.Update `cbor:"update"`
+		Arrived []uint64   `cbor:"arrived"`
+	}
+	refsOut struct {
+		Ack dgc.Ack `cbor:"ack"`
 	}
 )
 
@@ -42,7 +53,18 @@ var rootNames = NewMethod(rootInterface, "Names", AtLeastOnce,
 		return err
 	})
 
+var rootRefs = NewMethod(rootInterface, "Refs", AtLeastOnce, // it makes no difference: updates have numbers
+	func(ctx context.Context, object root, in *refsIn, out *refsOut) (err error) {
+		out.Ack, err = object.Refs(ctx, in.Update, in.Arrived)
+		return err
+	})
+
 type rootStub struct{ *Remote }
+
+func (stub rootStub) Refs(ctx context.Context, update dgc.Update, arrived []uint64) (dgc.Ack, error) {
+	out, err := rootRefs.Invoke(ctx, stub.Remote, &refsIn{update, arrived})
+	return out.Ack, err
+}
 
 func (stub rootStub) Where(ctx context.Context, id ID) (string, error) {
 	out, err := rootWhere.Invoke(ctx, stub.Remote, &whereIn{id})
@@ -56,7 +78,7 @@ func (stub rootStub) Names(ctx context.Context) (Ref, error) {
 
 // rootOf is the root of another node.
 func (n *Node) rootOf(id ID) root {
-	return rootStub{n.remoteAt(Ref{Ref: invocation.Ref{Owner: id, Interface: rootInterface.core.name}})}
+	return rootStub{n.Remote(Ref{Ref: invocation.Ref{Owner: id, Interface: rootInterface.core.name}})}
 }
 
 // A rootObject is the root of this node.
@@ -96,4 +118,27 @@ func (r *rootObject) Where(ctx context.Context, id ID) (string, error) {
 
 func (r *rootObject) Names(context.Context) (Ref, error) {
 	return NamesRemote.Export(r.node, r.names())
+}
+
+// Refs takes what a client says of references. It is of the session that the call is of.
+func (r *rootObject) Refs(ctx context.Context, update dgc.Update, arrived []uint64) (ack dgc.Ack, err error) {
+	c := callOf(ctx)
+	if c == nil {
+		return ack, errors.New("rmi: there is no call")
+	}
+	n := r.node
+	n.serving.Lock()
+	defer n.serving.Unlock()
+	if !n.server.Counts(c.rid) { // its session ended meanwhile, and with it all that it refers to
+		return ack, errors.New("rmi: the session is over")
+	}
+	n.exports.mu.Lock()
+	defer n.exports.mu.Unlock()
+	n.unpin(n.exports.pins.Acked(c.rid.Client, arrived))
+	if update.Seq == 0 {
+		return ack, nil
+	}
+	ack, free := n.exports.owner.Update(dgc.Client{ID: c.rid.Client, Incarnation: c.rid.Incarnation}, &update)
+	n.free(free)
+	return ack, nil
 }

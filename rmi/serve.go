@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"ciranda.dev/protocol/dgc"
 	"ciranda.dev/protocol/invocation"
 )
 
@@ -16,7 +17,10 @@ import (
 type exports struct {
 	mu      sync.RWMutex
 	objects map[invocation.ObjectID]*object
-	ids     map[any]invocation.ObjectID // of objects that can be compared, by interface and value
+	ids     map[exportedKey]invocation.ObjectID // of objects that can be compared
+	owner   *dgc.Owner
+	pins    *dgc.Pins[pinned]
+	alarm   alarm // for pins
 }
 
 // An object is one that others may call.
@@ -30,14 +34,15 @@ type object struct {
 	busy *call // of a serial object: the call that is executed
 }
 
-// exported is the key of an object.
+// An exportedKey finds an object again.
 type exportedKey struct {
 	core  *interfaceCore
 	value any
 }
 
-// exportNew exports a value under an id that nobody can guess, or gives the reference that it has.
-func (n *Node) exportNew(core *interfaceCore, value any, options []ExportOption) (Ref, error) {
+// exportNew exports a value under an id that nobody can guess, or gives the reference that it has. A strong one stays until it is taken
+// back, others as long as somebody refers to them.
+func (n *Node) exportNew(core *interfaceCore, value any, strong bool, options []ExportOption) (Ref, error) {
 	if value == nil {
 		return Ref{}, errors.New("rmi: nil cannot be exported")
 	}
@@ -48,6 +53,7 @@ func (n *Node) exportNew(core *interfaceCore, value any, options []ExportOption)
 	key := exportedKey{core, value}
 	if sameAgain(value) {
 		if known, ok := n.exports.ids[key]; ok {
+			n.exports.owner.Export(known, strong)
 			return n.refTo(known, core), nil
 		}
 		n.exports.ids[key] = id
@@ -57,6 +63,7 @@ func (n *Node) exportNew(core *interfaceCore, value any, options []ExportOption)
 		option(o)
 	}
 	n.exports.objects[id] = o
+	n.exports.owner.Export(id, strong)
 	return n.refTo(id, core), nil
 }
 
@@ -64,6 +71,7 @@ func (n *Node) exportNew(core *interfaceCore, value any, options []ExportOption)
 func (n *Node) export(id invocation.ObjectID, core *interfaceCore, value any) {
 	core.description()
 	n.exports.objects[id] = &object{id: id, core: core, value: value}
+	n.exports.owner.Export(id, true)
 }
 
 func (n *Node) refTo(id invocation.ObjectID, core *interfaceCore) Ref {
@@ -79,11 +87,17 @@ func (n *Node) Unexport(ref Ref) bool {
 	if o == nil || ref.Object == (invocation.ObjectID{}) {
 		return false
 	}
-	delete(n.exports.objects, ref.Object)
-	if sameAgain(o.value) {
-		delete(n.exports.ids, exportedKey{o.core, o.value})
-	}
+	n.exports.owner.Remove(ref.Object)
+	n.exports.remove(o)
 	return true
+}
+
+// remove takes an object out. The caller holds the lock.
+func (e *exports) remove(o *object) {
+	delete(e.objects, o.id)
+	if sameAgain(o.value) {
+		delete(e.ids, exportedKey{o.core, o.value})
+	}
 }
 
 // object finds an object; nil if there is none.
@@ -191,4 +205,14 @@ func pathText(path []hop) (text string) {
 		text += h.Text
 	}
 	return text
+}
+
+// protect does something of the program. A panic in it ends nothing else.
+func (n *Node) protect(what string, f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			n.log.Error("a method panicked", slog.String("method", what), slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
+		}
+	}()
+	f()
 }

@@ -243,7 +243,8 @@ type Outcome struct {
 
 // Options are the figures of both sides. Zeros stand for the defaults.
 type Options struct {
-	Lease   time.Duration // a session outlives failures of the network that are shorter: 10 s. Renewed at half.
+	Lease   time.Duration // a session that is silent for so long ends: 10 s. Renewed at half.
+	Grace   time.Duration // added to the lease at the server: 0. With half a lease, and the time that connecting takes, no failure of the network that is shorter than a lease ends a session.
 	Resend  time.Duration // the first wait before a request is sent again where messages get lost: 100 ms. It doubles.
 	Longest time.Duration // the longest such wait: 2 s
 	Idle    time.Duration // without a call for so long a client acknowledges what it has: 200 ms

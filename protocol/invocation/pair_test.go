@@ -163,7 +163,7 @@ func TestSessionEnds(t *testing.T) {
 	p.manual = true
 	p.call(1, AtMostOnce, time.Hour)
 	p.client.Disconnected()
-	p.pass(18 * time.Second)
+	p.pass(11 * time.Second)
 	if len(p.killed) != 1 {
 		t.Fatalf("killed %v", p.killed)
 	}

@@ -25,7 +25,7 @@ func TestUnwelcomeAtNewLife(t *testing.T) {
 	p.client.Disconnected()
 	p.server = NewServer(2, Options{})
 	p.server.Signal(p.now, Signal{Kind: Hello, RID: p.client.RID(0)}, nil)
-	p.pass(18 * time.Second) // that session ends, and the client's life with it
+	p.pass(11 * time.Second) // that session ends, and the client's life with it
 	p.fromClient(p.client.Connected(p.now, true, nil))
 	if p.lost != 1 {
 		t.Errorf("lost %d times", p.lost)

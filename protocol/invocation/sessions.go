@@ -164,7 +164,7 @@ func (s *Server) Expire(now time.Duration, out []ServerEffect) []ServerEffect {
 	s.next = never
 	next := never
 	for _, ses := range s.sorted() {
-		if end := ses.renewed + s.patience(); end <= now {
+		if end := ses.renewed + s.opts.Lease + s.opts.Grace; end <= now {
 			out = s.close(now, ses, out)
 		} else {
 			next = min(next, end)
@@ -192,10 +192,6 @@ func (s *Server) prune(now time.Duration, lives map[ClientID]life) time.Duration
 	})
 	return next
 }
-
-// patience is how long a session may be silent: a lease, from when its client may have renewed it last before the network failed to when it
-// may have connected again after that. So a failure that is shorter than a lease ends no session.
-func (s *Server) patience() time.Duration { return s.opts.Lease*3/2 + s.opts.Longest }
 
 // memory is for how long a closed life is known.
 func (s *Server) memory() time.Duration { return 16 * s.opts.Lease }
