@@ -42,6 +42,9 @@ func modes() (cbor.EncMode, cbor.DecMode, cbor.DecMode) {
 
 // encode gives the bytes of arguments or results.
 func encode(from any) ([]byte, error) {
+	if err := shallow(reflect.ValueOf(from)); err != nil {
+		return nil, err
+	}
 	b, err := encMode.Marshal(from)
 	switch {
 	case err != nil:
@@ -65,6 +68,9 @@ func encodeResult(from any) ([]byte, error) {
 // largest names the argument that takes the most.
 func largest(from any) string {
 	v, name, most := reflect.Indirect(reflect.ValueOf(from)), "", 0
+	if v.Kind() != reflect.Struct {
+		return ""
+	}
 	for f := range v.Type().Fields() {
 		if b, err := encMode.Marshal(v.FieldByIndex(f.Index).Interface()); err == nil && len(b) > most {
 			name, most = ", most of them of "+wireName(f), len(b)
@@ -93,7 +99,10 @@ func wrong(b []byte, to any, err error) string {
 	}
 	t := reflect.TypeOf(to).Elem()
 	known := ""
-	for f := range t.Fields() {
+	if t.Kind() != reflect.Struct {
+		return whole(err)
+	}
+	for _, f := range wireFields(t) {
 		name := wireName(f)
 		part, ok := parts[name]
 		if e := decMode.Unmarshal(part, reflect.New(f.Type).Interface()); ok && e != nil {
