@@ -28,7 +28,7 @@ func newRMI() *cobra.Command {
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newRMILs(), newRMIWatch(), newRMIDescribe(), newRMICall())
+	cmd.AddCommand(newRMILs(), newRMIWatch(), newRMIDescribe(), newRMICall(), newRMILeases())
 	return cmd
 }
 

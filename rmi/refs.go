@@ -82,6 +82,7 @@ func (n *Node) forgets(c dgc.Client) {
 
 // A hold is a reference to an object of a peer, as this node has it.
 type hold struct {
+	iface    string
 	remote   weak.Pointer[Remote] // nil once no stub has it
 	number   uint64               // of that Remote: each that there ever was has another
 	uses     int                  // how often it was given out, less how often it was released
@@ -106,7 +107,7 @@ func (n *Node) hold(ctx context.Context, ref Ref) (*Remote, error) {
 	p.turnTo(ref.Incarnation)
 	h := p.holds[ref.Object]
 	if h == nil {
-		h = &hold{}
+		h = &hold{iface: ref.Interface}
 		p.holds[ref.Object] = h
 	}
 	for p.holder.Want(ref.Object) != dgc.Usable {

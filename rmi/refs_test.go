@@ -204,6 +204,18 @@ func TestTenThousandReferences(t *testing.T) {
 		if n := shelves[0].gone(); n != 0 {
 			t.Fatalf("%d objects were collected after the network had failed for less than a lease", n)
 		}
+		mine, err := nodes[2].LeasesOf(t.Context(), nodes[0].id)
+		if err != nil || mine.Exports != count+1 || len(mine.Exported) != MostLeases {
+			t.Errorf("%v; %d exports, %d listed", err, mine.Exports, len(mine.Exported))
+		}
+		for _, e := range mine.Exported {
+			if !e.Strong && (len(e.Holders) != 1 || e.Holders[0] != nodes[1].id || e.Travelling != 0) {
+				t.Fatalf("got %+v", e)
+			}
+		}
+		if theirs := nodes[1].Leases(); theirs.Holds != count || theirs.Held[0].Owner != nodes[0].id || theirs.Held[0].State != "usable" {
+			t.Errorf("got %d, %+v", theirs.Holds, theirs.Held[0])
+		}
 		l, err := third.Give(t.Context(), 7)
 		if err != nil || l.Hear(t.Context(), "still here") != nil {
 			t.Errorf("an object that is held cannot be called: %v", err)

@@ -17,6 +17,8 @@ type root interface {
 	Names(ctx context.Context) (Ref, error)
 	// Refs says which references the caller has and has not any more, and which ones that this node sent have arrived.
 	Refs(ctx context.Context, update dgc.Update, arrived []uint64) (dgc.Ack, error)
+	// Leases lists what others refer to here, and what the node refers to.
+	Leases(ctx context.Context) (Leases, error)
 }
 
 // Its descriptors are written by hand, as anybody may who does not want the generator.
@@ -33,6 +35,9 @@ type (
 	refsIn struct {
 		Update  dgc.Update `cbor:"update"`
 		Arrived []uint64   `cbor:"arrived"`
+	}
+	leasesOut struct {
+		Leases Leases `cbor:"leases"`
 	}
 	refsOut struct {
 		Ack dgc.Ack `cbor:"ack"`
@@ -59,7 +64,18 @@ var rootRefs = NewMethod(rootInterface, "Refs", AtLeastOnce, // it makes no diff
 		return err
 	})
 
+var rootLeases = NewMethod(rootInterface, "Leases", AtLeastOnce,
+	func(ctx context.Context, object root, _ *struct{}, out *leasesOut) (err error) {
+		out.Leases, err = object.Leases(ctx)
+		return err
+	})
+
 type rootStub struct{ *Remote }
+
+func (stub rootStub) Leases(ctx context.Context) (Leases, error) {
+	out, err := rootLeases.Invoke(ctx, stub.Remote, &struct{}{})
+	return out.Leases, err
+}
 
 func (stub rootStub) Refs(ctx context.Context, update dgc.Update, arrived []uint64) (dgc.Ack, error) {
 	out, err := rootRefs.Invoke(ctx, stub.Remote, &refsIn{update, arrived})
@@ -142,3 +158,5 @@ func (r *rootObject) Refs(ctx context.Context, update dgc.Update, arrived []uint
 	n.free(free)
 	return ack, nil
 }
+
+func (r *rootObject) Leases(context.Context) (Leases, error) { return r.node.Leases(), nil }

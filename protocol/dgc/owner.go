@@ -164,6 +164,12 @@ func (o *Owner) settle(free []ObjectID, id ObjectID) []ObjectID {
 	return append(free, id)
 }
 
+// Strong says whether an object stays, whoever refers to it.
+func (o *Owner) Strong(id ObjectID) bool {
+	is := o.objects[id]
+	return is != nil && is.strong
+}
+
 // Held says whether somebody elsewhere refers to an object, or a reference to it travels.
 func (o *Owner) Held(id ObjectID) bool {
 	is := o.objects[id]
