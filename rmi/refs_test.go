@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -356,6 +357,31 @@ func TestRelease(t *testing.T) {
 		time.Sleep(time.Second)
 		if n := shelves[0].gone(); n != 2 {
 			t.Errorf("%d were collected", n)
+		}
+	})
+}
+
+// What a node offers is found at that node alone.
+func TestOffers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes, shelves, _ := stores(t, newSea(), 2)
+		defer closeAll(nodes)
+		ref, err := storeRemote.Export(nodes[0], shelves[0])
+		if err == nil {
+			err = nodes[0].Offer("shelf", ref)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := nodes[1].peer(nodes[0].id)
+		if s, err := storeRemote.Offered(t.Context(), p, "shelf"); err != nil || s.Keep(t.Context(), 1, &ear{}) != nil || shelves[0].kept[1] == nil {
+			t.Errorf("got %v, %v", s, err)
+		}
+		if _, err := storeRemote.Offered(t.Context(), p, "self"); !errors.Is(err, ErrNoName) || !strings.Contains(err.Error(), "offers shelf") {
+			t.Errorf("got %v", err)
+		}
+		if nodes[0].Offer("", ref) == nil {
+			t.Error("a name without letters is taken")
 		}
 	})
 }

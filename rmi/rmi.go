@@ -98,6 +98,7 @@ type Node struct {
 	open      map[net.Conn]bool
 	dialed    []ID // nodes whose address a program gave
 	names     *localNames
+	offers    map[string]Ref
 	over      bool
 
 	serving sync.Mutex // of what follows
@@ -121,7 +122,7 @@ func New(o Options) (*Node, error) {
 		return nil, fmt.Errorf("rmi: found the timeout %v; expected more than 0", o.Timeout)
 	}
 	n := &Node{opts: o, id: o.ID, life: o.Life, start: time.Now(), log: o.Log, jobs: make(chan job),
-		peers: map[ID]*Peer{}, listeners: map[net.Listener]bool{}, open: map[net.Conn]bool{}, running: map[invocation.RID]*call{}}
+		peers: map[ID]*Peer{}, listeners: map[net.Listener]bool{}, open: map[net.Conn]bool{}, running: map[invocation.RID]*call{}, offers: map[string]Ref{}}
 	n.waiters.New = func() any { return &waiter{node: n, done: make(chan struct{}, 1)} }
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	if n.opts.Timeout == 0 {

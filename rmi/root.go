@@ -15,6 +15,8 @@ type root interface {
 	Where(ctx context.Context, id ID) (address string, err error)
 	// Names gives where names are kept.
 	Names(ctx context.Context) (Ref, error)
+	// Offered gives what the node offers under a name.
+	Offered(ctx context.Context, name string) (Ref, error)
 	// Refs says which references the caller has and has not any more, and which ones that this node sent have arrived.
 	Refs(ctx context.Context, update dgc.Update, arrived []uint64) (dgc.Ack, error)
 	// Leases lists what others refer to here, and what the node refers to.
@@ -35,6 +37,9 @@ type (
 	refsIn struct {
 		Update  dgc.Update `cbor:"update"`
 		Arrived []uint64   `cbor:"arrived"`
+	}
+	offeredOut struct {
+		Ref Ref `cbor:"ref"`
 	}
 	leasesOut struct {
 		Leases Leases `cbor:"leases"`
@@ -70,7 +75,18 @@ var rootLeases = NewMethod(rootInterface, "Leases", AtLeastOnce,
 		return err
 	})
 
+var rootOffered = NewMethod(rootInterface, "Offered", AtLeastOnce,
+	func(ctx context.Context, object root, in *nameIn, out *offeredOut) (err error) {
+		out.Ref, err = object.Offered(ctx, in.Name)
+		return err
+	})
+
 type rootStub struct{ *Remote }
+
+func (stub rootStub) Offered(ctx context.Context, name string) (Ref, error) {
+	out, err := rootOffered.Invoke(ctx, stub.Remote, &nameIn{name})
+	return out.Ref, err
+}
 
 func (stub rootStub) Leases(ctx context.Context) (Leases, error) {
 	out, err := rootLeases.Invoke(ctx, stub.Remote, &struct{}{})
@@ -160,3 +176,7 @@ func (r *rootObject) Refs(ctx context.Context, update dgc.Update, arrived []uint
 }
 
 func (r *rootObject) Leases(context.Context) (Leases, error) { return r.node.Leases(), nil }
+
+func (r *rootObject) Offered(_ context.Context, name string) (Ref, error) {
+	return r.node.offered(name)
+}
