@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"ciranda.dev/api"
+	"ciranda.dev/api/accounts"
 	"ciranda.dev/node"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/invocation"
@@ -15,7 +16,17 @@ import (
 func (g *Gateway) openObjects() (*rmi.Node, error) {
 	o := rmi.Options{Resolve: g.whereObjects, Keeper: g.keeper, Log: g.cfg.Log}
 	node.ObjectAccess(g.cfg.Access, &o)
-	return rmi.New(o)
+	n, err := rmi.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return n, accounts.Serve(n, g.bank, func(ctx context.Context, number uint32) (accounts.Account, error) {
+		a, err := g.bank.find("number", number)
+		if err != nil {
+			return nil, err
+		}
+		return node.AccountAt(ctx, n, a.id)
+	})
 }
 
 // whereObjects gives the address of a node.

@@ -54,6 +54,9 @@ func (n *Node) openAir(c tcp.Config, h transport.Handler) (transport.Transport, 
 func (n *Node) leave(e protocol.Event, lamport uint64) {
 	n.member.Leave(e, lamport)
 	n.names.Hear(e)
+	if n.account != nil {
+		n.tellAccount(e)
+	}
 	if n.air == nil {
 		return
 	}

@@ -19,11 +19,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ciranda.dev/api"
+	"ciranda.dev/api/accounts"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 	"ciranda.dev/engine/live"
 	"ciranda.dev/engine/live/disk"
@@ -85,6 +87,10 @@ type Node struct {
 	whole   *Group
 	member  *member.Group
 	objects *rmi.Node
+	account *accounts.Local // as a remote object; nil without a bank
+	binding sync.WaitGroup  // what binds names
+	ending  context.Context // ends when the node is closed
+	end     context.CancelFunc
 	names   *names.Names   // of remote objects
 	air     *udp.Transport // nil without Config.UDP
 	log     *slog.Logger
@@ -100,11 +106,17 @@ func Open(c Config) (*Node, error) {
 	if err := n.validate(); err != nil {
 		return nil, err
 	}
+	n.ending, n.end = context.WithCancel(context.Background())
+	bank := n.bank()
+	if bank != nil {
+		n.account = accounts.NewAccount(bank, uint32(c.ID))
+	}
 	ports, err := listenAll(n.cfg.Listen, c.GRPC, c.HTTP, c.Socket)
 	if err != nil {
 		return nil, err
 	}
-	if err := n.open(ports); err != nil {
+	if err := n.open(ports, bank); err != nil {
+		n.end()
 		return nil, errors.Join(err, closeAll(ports))
 	}
 	return n, nil
@@ -164,7 +176,7 @@ func closeAll(ports []net.Listener) error {
 	return errors.Join(errs...)
 }
 
-func (n *Node) open(ports []net.Listener) (err error) {
+func (n *Node) open(ports []net.Listener, bank api.Bank) (err error) {
 	c := n.cfg
 	if err = os.MkdirAll(c.Dir, 0o700); err != nil {
 		return fmt.Errorf("node: %w", err)
@@ -185,10 +197,13 @@ func (n *Node) open(ports []net.Listener) (err error) {
 		return errors.Join(err, n.record.Close(), n.store.Close(context.Background()))
 	}
 	n.member.Attach(n.live)
-	if err = n.openObjects(); err != nil {
+	if err = n.openObjects(); err == nil {
+		err = n.serveAccount(bank)
+	}
+	if err != nil {
 		return errors.Join(err, n.live.Close(context.Background()), n.record.Close(), n.store.Close(context.Background()))
 	}
-	n.serve(ports[1], ports[2], ports[3])
+	n.serve(ports[1], ports[2], ports[3], bank)
 	return nil
 }
 
@@ -243,12 +258,12 @@ func (n *Node) connect(c tcp.Config) (transport.Transport, error) {
 	return tcp.Open(c)
 }
 
-func (n *Node) serve(grpc, http, socket net.Listener) {
+func (n *Node) serve(grpc, http, socket net.Listener, bank api.Bank) {
 	n.peers = newDirectory(n)
 	n.whole = NewGroup(n.cfg.Cluster, n.cfg.Spec.Text(), n.peers, n.links)
 	n.whole.Insecure = n.cfg.Access.Insecure()
 	n.server = api.New(api.Config{
-		Services: api.Services{Node: service{n}, Cluster: n.whole, Bank: n.bank(), Group: n.membership(), Snapshots: photographer{n}},
+		Services: api.Services{Node: service{n}, Cluster: n.whole, Bank: bank, Group: n.membership(), Snapshots: photographer{n}},
 		Access:   n.cfg.Access, GRPC: grpc, HTTP: http, Socket: socket,
 		Hosts: n.cfg.Hosts, Log: n.log, Ready: n.ready, Objects: n.objects, Metrics: []prometheus.Collector{metrics{n}},
 	})
@@ -287,7 +302,12 @@ func (n *Node) Close(ctx context.Context) error {
 	if ctx.Err() == nil {
 		err = errors.Join(err, n.record.Close())
 	}
+	n.end()
+	n.binding.Wait()
 	n.whole.Close()
+	if n.account != nil {
+		n.account.Close()
+	}
 	n.objects.Close()
 	n.names.Close()
 	n.peers.close()

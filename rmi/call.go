@@ -67,6 +67,15 @@ func Caller(ctx context.Context) *Peer {
 	return nil
 }
 
+// Request is the id of the call that a context is of, the same for every copy of its request. Outside of calls it is zero. Who does two
+// things within one call needs two ids.
+func Request(ctx context.Context) invocation.RID {
+	if c := callOf(ctx); c != nil {
+		return c.rid
+	}
+	return invocation.RID{}
+}
+
 // Deadline is when the caller stops waiting.
 func (c *call) Deadline() (time.Time, bool) { return c.ends, !c.ends.IsZero() }
 

@@ -42,12 +42,26 @@ func (n *Node) Connect(ctx context.Context, address string) (*Peer, error) {
 	p.mu.Lock()
 	p.address = address
 	p.mu.Unlock()
+	p.dialedAt.Store(address)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !slices.Contains(n.dialed, p.id) {
 		n.dialed = append(n.dialed, p.id)
 	}
 	return p, nil
+}
+
+// Reach gives the node at an address: over the connection that there is, or a new one.
+func (n *Node) Reach(ctx context.Context, address string) (*Peer, error) {
+	n.mu.Lock()
+	for _, id := range n.dialed {
+		if p := n.peers[id]; p != nil && p.current() != nil && p.dialedAt.Load() == address {
+			n.mu.Unlock()
+			return p, nil
+		}
+	}
+	n.mu.Unlock()
+	return n.Connect(ctx, address)
 }
 
 // Serve takes connections of a listener, until that or the node is closed.

@@ -15,12 +15,13 @@ import (
 
 // A Peer is another node, as this one sees it.
 type Peer struct {
-	node    *Node
-	id      ID
-	conn    atomic.Pointer[conn] // the connection in use; nil if there is none
-	left    atomic.Bool          // the node knows it no more: another Peer takes its place if it comes back
-	working atomic.Int64         // calls of the peer that are executed here
-	asking  atomic.Int64         // calls of this node that are executed there
+	node     *Node
+	id       ID
+	conn     atomic.Pointer[conn] // the connection in use; nil if there is none
+	left     atomic.Bool          // the node knows it no more: another Peer takes its place if it comes back
+	working  atomic.Int64         // calls of the peer that are executed here
+	dialedAt atomic.Value         // the address that a program dialed it at
+	asking   atomic.Int64         // calls of this node that are executed there
 
 	mu       sync.Mutex // of what follows
 	identity pki.Identity
@@ -59,6 +60,11 @@ func (p *Peer) Identity() pki.Identity {
 	return p.identity
 }
 
+// Echo has the peer give back some bytes, to see whether and how fast it answers.
+func (p *Peer) Echo(ctx context.Context, payload []byte) ([]byte, error) {
+	return p.node.rootOf(p.id).Echo(ctx, payload)
+}
+
 // Node is the node that sees it.
 func (p *Peer) Node() *Node { return p.node }
 
@@ -66,6 +72,9 @@ func (p *Peer) Node() *Node { return p.node }
 func (p *Peer) String() string { return p.id.String() }
 
 func (p *Peer) current() *conn { return p.conn.Load() }
+
+// Peer is a node by its id. It need not be connected, or exist.
+func (n *Node) Peer(id ID) *Peer { return n.peer(id) }
 
 // peer gives the peer of an id.
 func (n *Node) peer(id ID) *Peer {

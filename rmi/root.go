@@ -15,6 +15,8 @@ type root interface {
 	Where(ctx context.Context, id ID) (address string, err error)
 	// Names gives where names are kept.
 	Names(ctx context.Context) (Ref, error)
+	// Echo gives back what it is sent.
+	Echo(ctx context.Context, payload []byte) ([]byte, error)
 	// Offered gives what the node offers under a name.
 	Offered(ctx context.Context, name string) (Ref, error)
 	// Refs says which references the caller has and has not any more, and which ones that this node sent have arrived.
@@ -37,6 +39,9 @@ type (
 	refsIn struct {
 		Update  dgc.Update `cbor:"update"`
 		Arrived []uint64   `cbor:"arrived"`
+	}
+	echo struct {
+		Payload []byte `cbor:"payload"`
 	}
 	offeredOut struct {
 		Ref Ref `cbor:"ref"`
@@ -81,7 +86,18 @@ var rootOffered = NewMethod(rootInterface, "Offered", AtLeastOnce,
 		return err
 	})
 
+var rootEcho = NewMethod(rootInterface, "Echo", AtLeastOnce,
+	func(ctx context.Context, object root, in *echo, out *echo) (err error) {
+		out.Payload, err = object.Echo(ctx, in.Payload)
+		return err
+	})
+
 type rootStub struct{ *Remote }
+
+func (stub rootStub) Echo(ctx context.Context, payload []byte) ([]byte, error) {
+	out, err := rootEcho.Invoke(ctx, stub.Remote, &echo{payload})
+	return out.Payload, err
+}
 
 func (stub rootStub) Offered(ctx context.Context, name string) (Ref, error) {
 	out, err := rootOffered.Invoke(ctx, stub.Remote, &nameIn{name})
@@ -180,3 +196,5 @@ func (r *rootObject) Leases(context.Context) (Leases, error) { return r.node.Lea
 func (r *rootObject) Offered(_ context.Context, name string) (Ref, error) {
 	return r.node.offered(name)
 }
+
+func (r *rootObject) Echo(_ context.Context, payload []byte) ([]byte, error) { return payload, nil }
