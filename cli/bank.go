@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"ciranda.dev/api"
+	"ciranda.dev/api/accounts"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 	"ciranda.dev/cluster"
 	"ciranda.dev/gateway"
@@ -27,21 +28,63 @@ func newBank() *cobra.Command {
 		Short: "Move money between the nodes' accounts",
 		Long: "Bank asks the gateways of a cluster: those of --name, or those at --addr. Each node has one account, with its\n" +
 			"number. If one gateway does not answer another one is asked.",
-		Example: "  ciranda bank balances\n  ciranda bank transfer 1 2 30\n  ciranda bank load --for 30s",
+		Example: "  ciranda bank balances\n  ciranda bank transfer 1 2 30 --via rmi\n  ciranda bank load --for 30s\n  ciranda bank watch 2",
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBalances(), newTransfer(), newLoad())
+	cmd.AddCommand(newBalances(), newTransfer(), newLoad(), newBankWatch())
 	return cmd
 }
 
 // A tier is the gateways that a command asks.
-type tier struct{ target }
+type tier struct {
+	target
+	via string // how they are called
+}
+
+// bankVias are the ways to call a bank.
+var bankVias = []string{"grpc", "rmi"}
 
 func (t *tier) flags(cmd *cobra.Command) {
 	t.nameFlag(cmd)
 	cmd.Flags().StringVar(&t.address, "addr", "", "the gRPC ports of gateways, HOST:PORT,…; else $CIRANDA_ADDR, else those of --name")
 	t.accessFlags.flags(cmd)
+	cmd.Flags().StringVar(&t.via, "via", bankVias[0], "how they are called: "+strings.Join(bankVias, " or "))
+}
+
+// banks are the gateways' banks, as they are called. close ends the connections.
+func (t *tier) banks() (all []cirandav1.BankServiceClient, close func(), err error) {
+	switch t.via {
+	case "grpc":
+		clients, close, err := t.clients()
+		for _, c := range clients {
+			all = append(all, c.Bank)
+		}
+		return all, close, err
+	case "rmi":
+		return t.objects()
+	}
+	return nil, nil, mistake{fmt.Sprintf("found --via %q; expected %s", t.via, strings.Join(bankVias, " or ")), didYouMean(t.via, bankVias, "")}
+}
+
+// objects are the gateways' banks as remote objects.
+func (t *tier) objects() (all []cirandav1.BankServiceClient, close func(), err error) {
+	addresses, err := t.addresses()
+	if err != nil {
+		return nil, nil, err
+	}
+	access, err := t.local(t.name)
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err := newObjects(access)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, address := range addresses {
+		all = append(all, accounts.NewClient(n, address))
+	}
+	return all, n.Close, nil
 }
 
 // clients makes a client of each gateway. close ends them.
@@ -106,15 +149,6 @@ func (t *tier) explain(err error) error {
 	return &api.Error{Code: e.Code, Text: "no gateway of " + t.name + " answers", Hint: "ciranda status says which are up; fault restart gateway-1 starts one"}
 }
 
-// banks are the clients' banks.
-func banks(all []*api.Client) []cirandav1.BankServiceClient {
-	var banks []cirandav1.BankServiceClient
-	for _, c := range all {
-		banks = append(banks, c.Bank)
-	}
-	return banks
-}
-
 func newBalances() *cobra.Command {
 	var t tier
 	cmd := &cobra.Command{
@@ -123,12 +157,12 @@ func newBalances() *cobra.Command {
 			"While a node is down, or money moves too fast to be looked at, there is no total.",
 		Example: "  ciranda bank balances", Args: arguments(0, 0, "none"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			all, end, err := t.clients()
+			all, end, err := t.banks()
 			if err != nil {
 				return err
 			}
 			defer end()
-			b, err := anyBalances(cmd.Context(), banks(all))
+			b, err := anyBalances(cmd.Context(), all)
 			if err != nil {
 				return t.explain(err)
 			}
@@ -221,12 +255,12 @@ func newTransfer() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, end, err := f.tier.clients()
+			all, end, err := f.tier.banks()
 			if err != nil {
 				return err
 			}
 			defer end()
-			a, err := f.do(cmd.Context(), gateway.NewTeller("cli", banks(all)...), r)
+			a, err := f.do(cmd.Context(), gateway.NewTeller("cli", all...), r)
 			if err != nil {
 				return err
 			}

@@ -52,12 +52,12 @@ func (f *loadFlags) run(cmd *cobra.Command) error {
 	case l.Clients < 1 || l.Clients > mostLoadClients:
 		return mistake{fmt.Sprintf("found --clients %d; expected 1 to %d", l.Clients, mostLoadClients), ""}
 	}
-	all, end, err := f.tier.clients()
+	all, end, err := f.tier.banks()
 	if err != nil {
 		return err
 	}
 	defer end()
-	f.load.Banks = banks(all)
+	f.load.Banks = all
 	notes := cmd.ErrOrStderr()
 	terminal := term.IsTerminal(int(os.Stderr.Fd()))
 	if terminal {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ciranda.dev/api"
+	"ciranda.dev/api/accounts"
 	cirandav1 "ciranda.dev/api/ciranda/v1"
 	"ciranda.dev/api/socket"
 	"ciranda.dev/cli/shell"
@@ -44,6 +45,8 @@ func (t *target) servers(via string, first *api.Client, a api.Access) (*shell.Co
 	switch {
 	case via == "socket":
 		return t.overSocket(a)
+	case via == "rmi":
+		return t.overObjects(first, a)
 	case t.address != "":
 		return shell.Of(t.address, first, open), nil
 	case gateways == "":
@@ -79,6 +82,34 @@ func (t *target) overSocket(a api.Access) (*shell.Connection, error) {
 		return nil, err
 	}
 	return shell.Over(strings.Join(found, " or "), c, c.Close), nil
+}
+
+// overObjects makes a connection that calls the bank as remote objects, of a gateway or, with --addr, of who is there. What is no object
+// goes by gRPC.
+func (t *target) overObjects(first *api.Client, a api.Access) (*shell.Connection, error) {
+	addresses, err := api.Addresses(cmp.Or(t.address, t.endpoint.GatewayAddresses()))
+	if err != nil {
+		return nil, api.Failed("ciranda up --gateways 1 starts one; --addr names a node", "there is no gateway, whose bank could be called")
+	}
+	n, err := newObjects(a)
+	if err != nil {
+		return nil, err
+	}
+	var failed error
+	for _, address := range addresses {
+		ctx, cancel := context.WithTimeout(context.Background(), lookTime)
+		_, err := n.Connect(ctx, address)
+		cancel()
+		if err == nil {
+			to := shell.Of(address, first, func() error { n.Close(); return nil })
+			objects := accounts.NewClient(n, address)
+			to.Bank, to.Echo = objects, objects
+			return to, nil
+		}
+		failed = errors.Join(failed, err)
+	}
+	n.Close()
+	return nil, failed
 }
 
 // lookTime is how long is looked for sockets at one address.

@@ -24,7 +24,7 @@ func newRMI() *cobra.Command {
 		Short: "Remote objects: what they are called, what they can do, calling them",
 		Long: "Rmi calls objects of other processes by their names, without their code: an object says what methods it has,\n" +
 			"and arguments are JSON. Programs use package ciranda.dev/rmi.",
-		Example: "  ciranda rmi ls\n  ciranda rmi describe bank/alice\n  ciranda rmi call bank/alice Deposit '{\"cents\": 500}' -o json",
+		Example: "  ciranda rmi ls\n  ciranda rmi describe bank/1\n  ciranda rmi call bank/1 Transfer '{\"to\": \"bank/2\", \"amount\": 5}' -o json",
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -39,7 +39,7 @@ func newRMIDescribe() *cobra.Command {
 		Short: "The methods of an object, their arguments, results and semantics",
 		Long: "Describe asks the object that has a name what interface it has. A call to a method is executed at-most-once,\n" +
 			"at-least-once (the method may be repeated) or maybe (sent once, never again).",
-		Example: "  ciranda rmi describe bank/alice",
+		Example: "  ciranda rmi describe bank/1",
 		Args:    arguments(1, 1, "the name of an object"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.withObject(cmd.Context(), args[0], func(ctx context.Context, e rmi.Entry, r *rmi.Remote) error {
@@ -85,7 +85,7 @@ func newRMICall() *cobra.Command {
 		Short: "Call a method of an object",
 		Long: "Call calls a method of the object that has a name, with arguments as a JSON object by their names. An argument that\n" +
 			"is a reference is the name of an object; bytes are base64. An error says whether the call was executed.",
-		Example: "  ciranda rmi call bank/alice Balance\n  ciranda rmi call bank/alice Deposit '{\"cents\": 500}' -o json",
+		Example: "  ciranda rmi call bank/1 Balance\n  ciranda rmi call bank/1 Transfer '{\"to\": \"bank/2\", \"amount\": 5}' -o json",
 		Args:    arguments(2, 3, "the name of an object, a method, and its arguments if it has any"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in := ""
@@ -163,10 +163,18 @@ func (t *target) withObjects(ctx context.Context, do func(context.Context, *rmi.
 	})
 }
 
+// objectOptions show what lets a client in.
+func objectOptions(access api.Access) (o rmi.Options) {
+	node.ObjectAccess(access, &o)
+	return o
+}
+
+// newObjects makes a place among those who call remote objects, without a connection.
+func newObjects(access api.Access) (*rmi.Node, error) { return rmi.New(objectOptions(access)) }
+
 // dialObjects connects to one of the servers of --addr that serves objects, or else to some node that is up.
 func (t *target) dialObjects(ctx context.Context, c *api.Client, access api.Access) (*rmi.Node, error) {
-	var o rmi.Options
-	node.ObjectAccess(access, &o)
+	o := objectOptions(access)
 	var addresses []string
 	if t.address != "" {
 		addresses, _ = api.Addresses(t.address)

@@ -42,7 +42,7 @@ type Config struct {
 }
 
 // Middlewares are the ways to call servers.
-var Middlewares = []string{"grpc", "socket"}
+var Middlewares = []string{"grpc", "socket", "rmi"}
 
 // A Connection is where a shell sends its calls: a gateway or several, or whoever else serves the same.
 type Connection struct {

@@ -71,7 +71,7 @@ NODE  STATE  FOLLOWS  TERM  SUSPECTS  CLOCK  LIFE
 // A shell goes on after a command that failed, and says so at the end.
 func TestPipeGoesOn(t *testing.T) {
 	f := newServer()
-	out, errs, err := script(t, f, "transfer 1 2 500\nblances\nnode 9\nnode x\ntransfer 1 2\ntransfer 1 2 0\nwatch -1s\nuse rmi\ntransfer 1 2 5\n")
+	out, errs, err := script(t, f, "transfer 1 2 500\nblances\nnode 9\nnode x\ntransfer 1 2\ntransfer 1 2 0\nwatch -1s\nuse corba\ntransfer 1 2 5\n")
 	if !errors.Is(err, ErrFailed) {
 		t.Errorf("error %v, want %v", err, ErrFailed)
 	}
@@ -83,7 +83,7 @@ ciranda: error: found "x"; expected a number such as 3
 ciranda: error: transfer: found 2 words behind it; expected: transfer FROM TO AMOUNT
 ciranda: error: found the amount "0"; expected a whole number from 1
 ciranda: error: found the time "-1s"; expected one such as 500ms, 10s or 2m
-ciranda: error: found "rmi"; expected grpc or socket
+ciranda: error: found "corba"; expected grpc or socket
 `; errs != want {
 		t.Errorf("got\n%s\nwant\n%s", errs, want)
 	}
