@@ -26,8 +26,18 @@ func (r *Remote) Describe(ctx context.Context) (Description, error) {
 	if err := decode(w.outcome.Result, &d); err != nil {
 		return d, describes.garbled(r, err)
 	}
+	for _, m := range d.Methods {
+		for _, f := range slices.Concat(m.In, m.Out) {
+			if len(f.Type) > longestType {
+				return d, describes.garbled(r, &Error{Text: fmt.Sprintf("found a type of %d bytes; expected at most %d", len(f.Type), longestType)})
+			}
+		}
+	}
 	return d, nil
 }
+
+// longestType is how many bytes may describe a type.
+const longestType = 16 << 10
 
 // describes is the method that every object has, for errors.
 var describes = &methodCore{of: &interfaceCore{name: "Object"}, name: "Describe"}
@@ -125,8 +135,11 @@ func (w *wordReader) skip(prefix string) bool {
 // name takes a name.
 func (w *wordReader) name() string {
 	i := strings.IndexAny(w.rest, " ,}]")
-	if i < 0 {
+	switch {
+	case i < 0:
 		i = len(w.rest)
+	case i == 0: // what is no type: it must come to an end all the same
+		i = 1
 	}
 	name := w.rest[:i]
 	w.rest = w.rest[i:]

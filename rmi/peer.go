@@ -212,7 +212,7 @@ func (p *Peer) linked(c *conn) {
 	}
 	var out outbox
 	now := p.node.now()
-	wake(p.apply(now, p.client.Connected(now, true, p.effects[:0]), &out))
+	wake(p.apply(now, p.client.Connected(now, !p.node.lossy, p.effects[:0]), &out))
 	out.send(false)
 }
 
@@ -309,12 +309,25 @@ func (p *Peer) bye() {
 	p.alarm.stop()
 }
 
-// expire lets the client see that time has passed. A connection over which nothing comes, though a ping was sent, is given up.
+// expire lets the client see that time has passed. A connection over which nothing comes, though pings were sent, is given up.
 func (p *Peer) expire() {
+	if c := p.current(); c != nil && p.silent(c, p.node.lease()/2+answerTime) {
+		c.close(errSilent)
+	}
 	p.tell(func(c *invocation.Client, now time.Duration, out []invocation.ClientEffect) []invocation.ClientEffect {
 		p.alarm.rung()
 		return c.Expire(now, out)
 	})
+}
+
+// answerTime is how long the answer to a ping may take.
+const answerTime = 3 * time.Second
+
+var errSilent = errors.New("the other end is silent")
+
+// silent says whether nothing came over a connection for so long.
+func (p *Peer) silent(c *conn, length time.Duration) bool {
+	return p.node.now()-time.Duration(c.heard.Load()) > length
 }
 
 // attach adds a connection.
@@ -333,6 +346,7 @@ func (p *Peer) attach(c *conn) {
 			old.close(errors.New("the peer has a new life"))
 		}
 	}
+	c.heard.Store(int64(p.node.now()))
 	p.conns = append(p.conns, c)
 	p.tidy()
 	if old := p.current(); old == nil || old.life < c.life {
@@ -382,6 +396,11 @@ func (p *Peer) sessionOver() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.session, p.gone = false, p.current() == nil
+	for _, c := range p.conns {
+		if p.silent(c, p.node.lease()) {
+			go c.close(errSilent)
+		}
+	}
 	p.leave()
 }
 

@@ -385,3 +385,43 @@ func TestOffers(t *testing.T) {
 		}
 	})
 }
+
+// A connection whose other end has vanished without a word is given up after a few seconds, and another one is made.
+func TestHalfOpenConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSea()
+		nodes, _, stubs := stores(t, s, 2)
+		defer closeAll(nodes)
+		if _, err := stubs[0].Make(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		before := nodes[1].peer(nodes[0].id).current()
+		s.mu.Lock()
+		s.hushed = true
+		s.mu.Unlock()
+		time.Sleep(12 * time.Second)
+		if before.ended() == nil {
+			t.Error("the silent connection is there still")
+		}
+		s.mu.Lock()
+		s.hushed = false
+		s.mu.Unlock()
+		time.Sleep(6 * time.Second)
+		if _, err := stubs[0].Make(t.Context()); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if now := nodes[1].peer(nodes[0].id).current(); now == nil || now == before {
+			t.Errorf("the connection is %v", now)
+		}
+	})
+}
+
+// Words that describe no type come to an end.
+func TestOddWords(t *testing.T) {
+	for _, words := range []string{"{]", "{}}", "map[", "[]]", "{a {b", "}", "map[]]", "* ", "{ , }"} {
+		(&wordReader{rest: words}).whole()
+		plain(map[any]any{"a": 1}, words)
+		(&wordReader{rest: words}).from(t.Context(), nil, map[string]any{"a": true})
+	}
+}

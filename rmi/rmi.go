@@ -83,6 +83,7 @@ type Node struct {
 	seq   atomic.Uint64
 	log   *slog.Logger
 
+	lossy   bool            // connections lose and double frames: tests have it
 	manual  bool            // stubs are released by hand alone: tests in bubbles of time have it, which the garbage collector is outside of
 	ctx     context.Context // ends when the node is closed
 	cancel  context.CancelFunc
@@ -196,6 +197,9 @@ func (n *Node) Addr() net.Addr {
 
 // now is the time on the clock of the node's sessions.
 func (n *Node) now() time.Duration { return time.Since(n.start) }
+
+// lease is that of sessions.
+func (n *Node) lease() time.Duration { return n.opts.Session.WithDefaults().Lease }
 
 // errClosed is why nothing works at a closed node.
 var errClosed = errors.New("the node is closed")

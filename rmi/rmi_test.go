@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -170,6 +171,10 @@ func (h *host) Fail(_ context.Context, how string) error {
 		return io.EOF
 	case "panic":
 		panic("oh")
+	case "nil panic":
+		panic(nil)
+	case "exit":
+		runtime.Goexit()
 	}
 	return errors.New("plain")
 }
@@ -278,6 +283,13 @@ func TestErrors(t *testing.T) {
 	var is *Error
 	if err := g.Fail(t.Context(), "panic"); !errors.As(err, &is) || is.Kind != Panicked || is.Happened != Yes || !errors.Is(err, ErrPanicked) {
 		t.Errorf("got %v", err)
+	}
+	for range 3 {
+		for _, how := range []string{"exit", "nil panic"} {
+			if err := g.Fail(t.Context(), how); !errors.As(err, &is) || is.Kind != Panicked || is.Happened != Yes {
+				t.Errorf("%s: got %v", how, err)
+			}
+		}
 	}
 	if err := g.Fail(t.Context(), "plain"); err.Error() != "plain" || !errors.As(err, &is) || is.Kind != Failed || is.Happened != Yes {
 		t.Errorf("got %v", err)

@@ -1,8 +1,11 @@
 package rmi
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"testing"
@@ -11,10 +14,12 @@ import (
 
 // A sea is a network in memory, for tests whose time is that of package synctest.
 type sea struct {
-	mu    sync.Mutex
-	ports map[string]*Node
-	on    map[*shipped]bool
-	apart bool // nothing arrives, and no connection is made
+	mu     sync.Mutex
+	ports  map[string]*Node
+	on     map[*shipped]bool
+	hushed bool       // what is sent is lost, and connections seem to be there
+	apart  bool       // nothing arrives, and no connection is made
+	chance *rand.Rand // frames are lost and doubled by chance; nil: none is
 }
 
 func newSea() *sea { return &sea{ports: map[string]*Node{}, on: map[*shipped]bool{}} }
@@ -27,7 +32,7 @@ func (s *sea) node(t *testing.T, address string, o Options) *Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.manual = true
+	n.manual, n.lossy = true, s.chance != nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ports[address] = n
@@ -116,11 +121,36 @@ func (c *shipped) carry() {
 
 func (c *shipped) Write(b []byte) (int, error) {
 	select {
-	case c.out <- append([]byte(nil), b...):
+	case c.out <- c.sea.weather(append([]byte(nil), b...)):
 		return len(b), nil
 	case <-c.gone:
 		return 0, net.ErrClosed
 	}
+}
+
+// weather loses a tenth of all frames and doubles another. Those by which a connection begins arrive.
+func (s *sea) weather(b []byte) (out []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hushed {
+		return nil
+	}
+	if s.chance == nil || bytes.HasPrefix(b, []byte(Preface)) {
+		return b
+	}
+	for len(b) > 0 {
+		size := 4 + int(binary.BigEndian.Uint32(b))
+		frame := b[:size]
+		b = b[size:]
+		fate := s.chance.IntN(10)
+		if fate > 0 || frame[4] <= proofFrame {
+			out = append(out, frame...)
+		}
+		if fate == 1 && frame[4] > proofFrame {
+			out = append(out, frame...)
+		}
+	}
+	return out
 }
 
 func (c *shipped) SetWriteDeadline(time.Time) error { return nil }

@@ -87,16 +87,27 @@ func (n *Node) lost(c *conn, err error) {
 
 // execute executes a call and has its reply sent.
 func (n *Node) execute(j job) {
-	c := j.call
-	defer c.peer.working.Add(-1)
-	result, err := n.perform(c, j.op, j.args)
+	returned := false
+	defer func() {
+		if !returned {
+			n.finish(j, nil, &Error{Kind: Panicked, Happened: Yes, Text: "the method ended its goroutine"})
+		}
+	}()
+	result, err := n.perform(j.call, j.op, j.args)
+	returned = true
+	n.finish(j, result, err)
+}
+
+// finish ends a call.
+func (n *Node) finish(j job, result []byte, err error) {
+	defer j.call.peer.working.Add(-1)
 	j.body.free()
 	status := invocation.OK
 	if err != nil {
 		status, result = encodeError(err)
 	}
-	n.done(c, status, result)
-	c.finish(context.Canceled)
+	n.done(j.call, status, result)
+	j.call.finish(context.Canceled)
 }
 
 // mostWorking is how many calls of one peer are executed at a time, those that are repeated too.
