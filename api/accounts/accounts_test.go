@@ -179,3 +179,27 @@ func TestAccounts(t *testing.T) {
 		t.Error(balance, err)
 	}
 }
+
+// A hasty bank changes a balance just after it was read.
+type hasty struct{ *till }
+
+func (h hasty) Account(ctx context.Context, r *cirandav1.AccountRequest) (*cirandav1.AccountResponse, error) {
+	is, err := h.till.Account(ctx, r)
+	h.changed(r.GetAccount(), 7)
+	return is, err
+}
+
+// What changes while somebody begins to watch is told.
+func TestChangeDuringWatch(t *testing.T) {
+	b := hasty{&till{balances: map[uint32]int64{1: 100}}}
+	a := NewAccount(b, 1)
+	defer a.Close()
+	b.changed = func(_ uint32, balance int64) { a.Changed(balance) }
+	w := make(receiver, 1)
+	if balance, err := a.Watch(t.Context(), w); balance != 100 || err != nil {
+		t.Fatal(balance, err)
+	}
+	if balance := <-w; balance != 7 {
+		t.Errorf("told of %d, want 7", balance)
+	}
+}

@@ -139,19 +139,33 @@ func (a *Local) Watch(ctx context.Context, w Watcher) (int64, error) {
 	if w == nil {
 		return 0, api.Wrong("w", "found no watcher")
 	}
-	balance, err := a.Balance(ctx)
-	if err != nil {
+	is := &watching{w, make(chan int64, 1)}
+	if err := a.enter(ctx, is); err != nil {
 		return 0, err
+	}
+	balance, err := a.Balance(ctx) // after it is entered, so that no change is missed between
+	if err != nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.drop(is)
+		return 0, err
+	}
+	go a.tell(is)
+	return balance, nil
+}
+
+// enter has a watcher's changes kept for it, if it may watch and there is room.
+func (a *Local) enter(ctx context.Context, is *watching) error {
+	if err := allow(ctx, pki.Observer); err != nil {
+		return err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.watchers) >= mostWatchers {
-		return 0, &api.Error{Code: codes.ResourceExhausted, Text: fmt.Sprintf("%d watch the account already", mostWatchers)}
+		return &api.Error{Code: codes.ResourceExhausted, Text: fmt.Sprintf("%d watch the account already", mostWatchers)}
 	}
-	is := &watching{w, make(chan int64, 1)}
 	a.watchers[is] = true
-	go a.tell(is)
-	return balance, nil
+	return nil
 }
 
 // Changed says what the balance is now. It does not wait for watchers: one that is slow is told the last of several.
