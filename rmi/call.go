@@ -18,6 +18,7 @@ type call struct {
 	rid    invocation.RID
 	root   invocation.RID
 	path   []hop       // what led to it, this call last
+	copy   *call       // another execution of the same, which may be repeated
 	orphan atomic.Bool // its caller is gone: it may call nobody any more
 	ends   time.Time   // zero: never
 

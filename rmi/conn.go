@@ -196,12 +196,15 @@ func (c *conn) request(body *buffer) (j job, err error) {
 	if err := readRequest(body.b, c.peer.id, &r); err != nil {
 		return j, err
 	}
+	if r.Root.Client != r.RID.Client && !c.peer.vouches() {
+		r.Root = r.RID
+	}
 	n := c.peer.node
 	n.served(c.peer, func(s *invocation.Server, now time.Duration, out []invocation.ServerEffect) []invocation.ServerEffect {
 		out = s.Request(now, &r, out)
 		if len(out) > 0 && out[len(out)-1].Kind == invocation.Execute {
 			j = job{call: newCall(c.peer, &r), op: r.Op, args: r.Args, body: body}
-			n.running[r.RID] = j.call
+			n.runs(j.call)
 		}
 		return out
 	}, false)

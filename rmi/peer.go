@@ -65,6 +65,12 @@ func (p *Peer) Echo(ctx context.Context, payload []byte) ([]byte, error) {
 	return p.node.rootOf(p.id).Echo(ctx, payload)
 }
 
+// vouches says whether the peer is believed what it says of calls that others began: members of a cluster are, since what they say can have
+// calls of those others refused. Of other peers the call is taken to be one of their own.
+func (p *Peer) vouches() bool {
+	return p.node.opts.Credentials == nil || p.id.Node() != 0 || p.Identity().Role >= pki.Gateway
+}
+
 // Node is the node that sees it.
 func (p *Peer) Node() *Node { return p.node }
 
@@ -198,7 +204,7 @@ func (p *Peer) wait(ctx context.Context) error {
 
 // begin begins a life as the peer's client. Each has a number above those before it, in former lives of the node too.
 func (p *Peer) begin() {
-	p.client = invocation.NewClient(p.node.id, p.node.life<<20+p.lives, p.node.opts.Session)
+	p.client = invocation.NewClient(p.node.id, invocation.Life(p.node.life, p.lives), p.node.opts.Session)
 	p.lives++
 	if c := p.current(); c != nil {
 		p.linked(c)

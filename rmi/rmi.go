@@ -229,7 +229,9 @@ func (n *Node) Close() {
 		n.mu.Unlock()
 		n.serving.Lock()
 		for _, c := range n.running {
-			c.finish(context.Canceled)
+			for ; c != nil; c = c.copy {
+				c.finish(context.Canceled)
+			}
 		}
 		n.alarm.stop()
 		n.serving.Unlock()
@@ -269,7 +271,7 @@ func (n *Node) effect(p *Peer, e *invocation.ServerEffect, out *outbox) {
 			out.b = appendSignal(out.b, &e.Signal)
 		}
 	case invocation.Kill, invocation.Abandon:
-		if c := n.running[e.RID]; c != nil {
+		for c := n.running[e.RID]; c != nil; c = c.copy {
 			c.orphan.Store(e.Kind == invocation.Kill)
 			c.finish(context.Canceled)
 		}

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"ciranda.dev/pki"
+	"ciranda.dev/protocol/invocation"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -425,6 +428,49 @@ func TestCallJSON(t *testing.T) {
 		}
 		if !strings.Contains(got, c.want) {
 			t.Errorf("%s %s: got %s, want %s", c.method, c.args, got, c.want)
+		}
+	}
+}
+
+// Copies of a call that may be repeated run side by side, and are found one by one.
+func TestCopies(t *testing.T) {
+	n := &Node{running: map[invocation.RID]*call{}}
+	rid := invocation.RID{Client: ID{1}, Seq: 3}
+	a, b, c := &call{rid: rid}, &call{rid: rid}, &call{rid: rid}
+	for _, one := range []*call{a, b, c} {
+		n.runs(one)
+	}
+	for i, gone := range []*call{b, c, a} {
+		n.ran(gone)
+		left := 0
+		for is := n.running[rid]; is != nil; is = is.copy {
+			if left++; is == gone {
+				t.Error("it is there still")
+			}
+		}
+		if left != 2-i {
+			t.Errorf("%d are left, want %d", left, 2-i)
+		}
+	}
+	if len(n.running) != 0 {
+		t.Error("an entry is left")
+	}
+}
+
+// Programs speak for themselves only; members of a cluster for others, too.
+func TestVouches(t *testing.T) {
+	secured := &Node{opts: Options{Credentials: &pki.Credentials{}}}
+	for _, c := range []struct {
+		node *Node
+		id   ID
+		role pki.Role
+		want bool
+	}{
+		{secured, ID{1}, pki.Operator, false}, {secured, ID{1}, pki.Gateway, true}, {secured, invocation.NodeClient(3), pki.Node, true}, {&Node{}, ID{1}, 0, true},
+	} {
+		p := &Peer{node: c.node, id: c.id, identity: pki.Identity{Role: c.role}}
+		if p.vouches() != c.want {
+			t.Errorf("%s with the role %s: got %v", c.id, c.role, !c.want)
 		}
 	}
 }

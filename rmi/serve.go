@@ -113,9 +113,7 @@ const describeOp = 0
 // done tells the server that a call was executed, which sends the reply.
 func (n *Node) done(c *call, status invocation.Status, result []byte) {
 	n.served(c.peer, func(s *invocation.Server, _ time.Duration, out []invocation.ServerEffect) []invocation.ServerEffect {
-		if n.running[c.rid] == c {
-			delete(n.running, c.rid)
-		}
+		n.ran(c)
 		_, out = s.Done(c.rid, status, result, out)
 		return out
 	}, true)

@@ -85,6 +85,28 @@ func (n *Node) lost(c *conn, err error) {
 	}
 }
 
+// runs notes a call that is executed. Copies of one that may be repeated run side by side. The caller holds the server's lock.
+func (n *Node) runs(c *call) {
+	c.copy = n.running[c.rid]
+	n.running[c.rid] = c
+}
+
+// ran takes a call out again.
+func (n *Node) ran(c *call) {
+	first := n.running[c.rid]
+	switch {
+	case first == c && c.copy == nil:
+		delete(n.running, c.rid)
+	case first == c:
+		n.running[c.rid] = c.copy
+	}
+	for ; first != nil; first = first.copy {
+		if first.copy == c {
+			first.copy = c.copy
+		}
+	}
+}
+
 // execute executes a call and has its reply sent.
 func (n *Node) execute(j job) {
 	returned := false
