@@ -24,6 +24,7 @@ func (s *Scenario) Spec(e Engine) stacks.Spec {
 	c, profile := s.Cluster, stacks.Lab
 	if e == Local || e == Docker {
 		profile = stacks.Local
+		c.Registry = c.Orders != "" // a real cluster with a group always keeps names
 	}
 	if named, err := stacks.ParseProfile(c.Profile); err == nil {
 		profile = named

@@ -10,3 +10,6 @@ func Cluster(l scenario.Live) (string, *cluster.Supervisor) {
 	r := l.(*running)
 	return r.name, r.supervisor
 }
+
+// ShapeOf is that of the scenario's cluster.
+var ShapeOf = shape

@@ -77,13 +77,8 @@ var runs atomic.Int64
 
 // Open starts a fresh cluster for a run of the scenario.
 func (Place) Open(ctx context.Context, s *scenario.Scenario, level trace.Level) (scenario.Live, error) {
-	spec := s.Spec(scenario.Local).Filled()
 	name := fmt.Sprintf("run-%d-%d", os.Getpid(), runs.Add(1))
-	supervisor, err := cluster.Open(ctx, cluster.Config{
-		Name: name, Fresh: true, Level: level.String(),
-		Shape: cluster.Shape{Nodes: s.Cluster.Nodes, Election: spec.Election, Detector: spec.Detector, Profile: spec.Profile.String(),
-			App: cmp.Or(spec.App, "none"), Orders: cmp.Or(spec.Orders, "none")},
-	})
+	supervisor, err := cluster.Open(ctx, cluster.Config{Name: name, Fresh: true, Level: level.String(), Shape: shape(s)})
 	if err != nil {
 		return nil, errors.Join(err, remove(name))
 	}
@@ -92,6 +87,13 @@ func (Place) Open(ctx context.Context, s *scenario.Scenario, level trace.Level) 
 		return nil, errors.Join(err, supervisor.Close(), remove(name))
 	}
 	return &running{nodes, name, supervisor}, nil
+}
+
+// shape is that of the scenario's cluster.
+func shape(s *scenario.Scenario) cluster.Shape {
+	spec := s.Spec(scenario.Local).Filled()
+	return cluster.Shape{Nodes: s.Cluster.Nodes, Election: spec.Election, Detector: spec.Detector, Profile: spec.Profile.String(),
+		App: cmp.Or(spec.App, "none"), Orders: cmp.Or(spec.Orders, "none")}
 }
 
 // headerOf has what is needed to read the events of the nodes: the names of their layers.

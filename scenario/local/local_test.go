@@ -18,6 +18,7 @@ import (
 	"ciranda.dev/cluster"
 	"ciranda.dev/scenario"
 	"ciranda.dev/scenario/local"
+	"ciranda.dev/scenarios"
 	"ciranda.dev/trace"
 )
 
@@ -171,6 +172,25 @@ func readable(t *testing.T, r *scenario.Report) {
 	}
 	if len(again.Events) != len(r.Trail.Events) || again.Header.LayerName(1) != r.Trail.Header.LayerName(1) || again.Header.Engine != "local" {
 		t.Errorf("read again it is %d events with %+v", len(again.Events), again.Header)
+	}
+}
+
+// The nodes run what a scenario says that they run: events of other layers could not be read.
+func TestSameStack(t *testing.T) {
+	for _, name := range scenarios.List() {
+		s, err := scenarios.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !s.Allows(scenario.Local) {
+			continue
+		}
+		spec, err := local.ShapeOf(s).Spec()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if got, want := spec.Text(), s.Spec(scenario.Local).Text(); got != want {
+			t.Errorf("%s: the nodes run %s, want %s", name, got, want)
+		}
 	}
 }
 
