@@ -52,7 +52,7 @@ func describeCall(e *trace.Event, words []string) error {
 	case "counts":
 		e.Data = counter.Added{Mark: words[1]}
 	default:
-		return fmt.Errorf("unknown event %q", words[0])
+		return describeReference(e, words)
 	}
 	return nil
 }

@@ -89,7 +89,7 @@ func eventText(e *trace.Event) string {
 // parseProperty reads the command: the property's name, its parameters, and what differs from a cluster of three
 // nodes with a heartbeat detector and Bully in the simulator.
 func parseProperty(d *datadriven.TestData) (Property, error) {
-	setup := Setup{Level: trace.Full, Link: true, Transfer: true, Board: true, Calls: true, Group: &Group{Casts: true, Notes: true}, Election: &Election{}, Detector: &Detector{
+	setup := Setup{Level: trace.Full, Link: true, Transfer: true, Board: true, Calls: true, References: &References{}, Group: &Group{Casts: true, Notes: true}, Election: &Election{}, Detector: &Detector{
 		Interval: 100 * time.Millisecond, Timeout: 350 * time.Millisecond, Verify: 30 * time.Millisecond}}
 	params, n := Params{}, 3
 	for _, a := range d.CmdArgs {
@@ -124,6 +124,8 @@ func parseProperty(d *datadriven.TestData) (Property, error) {
 			setup.Board = false
 		case "no-calls":
 			setup.Calls = false
+		case "no-references":
+			setup.References = nil
 		case "no-casts":
 			setup.Group.Casts = false
 		case "no-notes":

@@ -52,6 +52,14 @@ type Setup struct {
 	Board     bool          // the application is a board
 	Calls     bool          // the application is counters that nodes increment by calls
 	Registry  bool          // a registry of names runs
+	// References is nil if nodes do not refer to objects of one another.
+	References *References
+}
+
+// References are what properties must know of how objects are collected.
+type References struct {
+	Lease time.Duration // of a client at an owner; zero means 10 s
+	Pin   time.Duration // for which a reference may travel; zero means two leases
 }
 
 // An Election is what properties must know of the one that runs.
@@ -105,6 +113,10 @@ func (s *Setup) withDefaults() *Setup {
 	}
 	if c.Snapshot != nil {
 		c.Snapshot = &Snapshot{cmp.Or(c.Snapshot.Within, 10*time.Second)}
+	}
+	if c.References != nil {
+		lease := cmp.Or(c.References.Lease, 10*time.Second)
+		c.References = &References{lease, cmp.Or(c.References.Pin, 2*lease)}
 	}
 	return &c
 }

@@ -55,6 +55,7 @@ const (
 	NeedsCalls   // a layer for calls between nodes
 	NeedsCounter // counters that calls increment
 	NeedsRegistry
+	NeedsReferences // objects whose references travel
 )
 
 var within = Param{Name: "within", Doc: "the time allowed from the moment of calm; default 2T + 2s, rounded up to whole seconds",
@@ -91,6 +92,10 @@ var readyWithin = Param{Name: "within", Doc: "the time allowed from the joining,
 
 var callWithin = Param{Name: "within", Doc: "the time allowed from the call, or from the moment of calm if that is later; default 5s",
 	value: func(*Setup) time.Duration { return 5 * time.Second }}
+
+var collectedWithin = Param{Name: "within",
+	Doc:   "the time allowed from when nobody refers to it, or from the moment of calm if that is later; default two leases",
+	value: func(s *Setup) time.Duration { return 2 * s.References.Lease }}
 
 // Properties are all there are, in the order in which reports show them.
 var Properties = []Spec{
@@ -316,6 +321,18 @@ var Properties = []Spec{
 	{Name: "registry-no-orphans", Level: trace.Protocol, Basis: Order, Needs: NeedsRegistry,
 		Doc:   "no name outlasts its owner's membership, or that of the node which keeps its owner's session",
 		build: func(b base, v []time.Duration) Property { return &noOrphans{base: b} }},
+	{Name: "references-safe", Level: trace.Protocol, Basis: Global, Needs: NeedsReferences,
+		Doc:   "no object is collected while a living node that counts on its lease refers to it, or a reference to it travels",
+		build: func(b base, v []time.Duration) Property { return &referencesSafe{base: b} }},
+	{Name: "references-collected", Level: trace.Protocol, Basis: Global, Calm: true, Needs: NeedsReferences, Params: []Param{collectedWithin},
+		Doc:   "once it is calm, an object to which nobody refers any more is collected in time",
+		build: func(b base, v []time.Duration) Property { return &referencesCollected{base: b, within: int64(v[0])} }},
+	{Name: "references-kept", Level: trace.Protocol, Basis: Order, Needs: NeedsReferences,
+		Doc:   "no node loses an object to which it refers, unless the object's owner dies",
+		build: func(b base, v []time.Duration) Property { return &referencesKept{base: b} }},
+	{Name: "references-in-order", Level: trace.Protocol, Basis: Order, Needs: NeedsReferences,
+		Doc:   "the updates of a session are applied once and in order, and none after its end",
+		build: func(b base, v []time.Duration) Property { return &referencesInOrder{base: b} }},
 }
 
 // Lookup finds a property by its name; nil if there is none.
@@ -373,6 +390,8 @@ func (s *Spec) Refuses(setup Setup) error {
 		expected = "a cluster with a board: app: board"
 	case s.Needs&NeedsRegistry != 0 && !setup.Registry:
 		expected = "a group with a registry of names: registry: true"
+	case s.Needs&NeedsReferences != 0 && setup.References == nil:
+		expected = "a cluster whose nodes refer to objects of one another: app: references"
 	case s.Needs&NeedsLink != 0 && !setup.Link:
 		expected = "a cluster with a link layer that notes what it carries: an app, and on: [sim]"
 	default:

@@ -1,7 +1,7 @@
 // Package dgc finds out when nobody elsewhere refers to an object any more: distributed garbage collection by reference lists
 // and leases.
 //
-// It is three values without input or output, which the simulator and remote objects drive. An [Owner] knows for each of its
+// It is three values without input or output, which a [Layer] drives in stacks, and package rmi between programs. An [Owner] knows for each of its
 // objects which clients hold a reference. A [Holder] is a client's side towards one owner: it registers references before they
 // are used, and says when they are dropped. [Pins] keep objects alive while references to them travel: the sender of a reference
 // keeps what it refers to until the receiver has registered it. So at no time is an object without an entry or a pin while somebody
@@ -84,7 +84,12 @@ type Mistake uint8
 
 // The mistakes.
 const (
-	NoMistake  Mistake = iota
-	IgnoresSeq         // a late copy of an update is applied again
-	Counts             // the owner counts references, in place of knowing who has them
+	NoMistake     Mistake = iota
+	IgnoresSeq            // a late copy of an update is applied again
+	Counts                // the owner counts references, in place of knowing who has them
+	Unpinned              // the sender of a reference does not keep what it refers to
+	AcksEarly             // the receiver of a reference says that it is registered before it is
+	TrustsTraffic         // while references travel to an owner, a client takes its lease there for renewed
+	FromArrival           // a client counts its lease from the arrival of the answer
+	KeepsDead             // an owner never ends a lease
 )

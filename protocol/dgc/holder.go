@@ -112,6 +112,9 @@ func (h *Holder) Next(again bool) (u Update, ok bool) {
 	return u, true
 }
 
+// Told says whether an update is under way.
+func (h *Holder) Told() bool { return h.sent.Seq != 0 }
+
 // Acked takes the owner's answer. It gives the references that may be used from now on, and those whose objects are not there.
 func (h *Holder) Acked(a Ack) (usable, lost []ObjectID) {
 	if a.Seq != h.sent.Seq || a.Seq == 0 {

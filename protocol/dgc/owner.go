@@ -104,7 +104,7 @@ func (o *Owner) Update(from Client, u *Update) (ack Ack, free []ObjectID) {
 		o.clients[from] = c
 	}
 	ack = Ack{Seq: u.Seq}
-	apply := u.Seq > c.last || o.opts.Mistake == IgnoresSeq
+	apply := o.Applies(from, u)
 	c.last = max(c.last, u.Seq)
 	for _, id := range u.Dirty {
 		if is := o.objects[id]; is == nil || len(c.held) >= o.opts.Held && !c.held[id] {
@@ -121,6 +121,12 @@ func (o *Owner) Update(from Client, u *Update) (ack Ack, free []ObjectID) {
 		free = o.drop(free, from, c, id)
 	}
 	return ack, free
+}
+
+// Applies says whether an update of a client is new: whether [Owner.Update] changes anything.
+func (o *Owner) Applies(from Client, u *Update) bool {
+	c := o.clients[from]
+	return c == nil || u.Seq > c.last || o.opts.Mistake == IgnoresSeq || o.opts.Mistake == Counts
 }
 
 // drop takes a client from the holders of an object.

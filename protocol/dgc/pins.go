@@ -2,6 +2,7 @@ package dgc
 
 import (
 	"bytes"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -82,6 +83,23 @@ func (p *Pins[T]) Next() time.Duration {
 		}
 	}
 	return 1<<63 - 1
+}
+
+// First is the lowest number of a transfer that is under way, or that the next one will have.
+func (p *Pins[T]) First() uint64 {
+	p.Next()
+	return p.old
+}
+
+// All are the transfers under way, in the order of their numbers.
+func (p *Pins[T]) All() iter.Seq2[uint64, T] {
+	return func(yield func(uint64, T) bool) {
+		for _, t := range slices.Sorted(maps.Keys(p.on)) {
+			if !yield(t, p.on[t].what) {
+				return
+			}
+		}
+	}
 }
 
 // Len is how many references travel.

@@ -118,7 +118,7 @@ func fieldsOf(v reflect.Value) string {
 	for i := range v.NumField() {
 		f, field := v.Type().Field(i), v.Field(i)
 		switch {
-		case !f.IsExported():
+		case !f.IsExported() || f.Tag.Get("json") == "-": // it is in no trace either
 		case field.Kind() == reflect.Bool:
 			if field.Bool() {
 				b.WriteString(" " + fieldName(f))
