@@ -70,7 +70,7 @@ func (s *Scenario) Setup(e Engine, level trace.Level) check.Setup {
 		setup.Election.Ask = p.Ask
 		setup.Election.Silence = time.Duration(p.Silence-1) * p.Beat // a follower counts in its own beats
 	}
-	setup.Link = (spec.App != "" && !spec.Calls() || spec.Orders != "") && spec.Notes
+	setup.Link = spec.Links() && spec.Notes
 	if spec.Orders != "" {
 		setup.Group = &check.Group{Lanes: s.lanes(), Casts: true, Notes: spec.Notes}
 	}
@@ -80,6 +80,10 @@ func (s *Scenario) Setup(e Engine, level trace.Level) check.Setup {
 		setup.Bank = &check.Bank{Balance: b.Balance, Resend: b.Resend}
 	}
 	setup.Transfer, setup.Board, setup.Calls = spec.Transfers(), spec.App == "board", spec.Calls()
+	if spec.References() {
+		l := spec.Leases()
+		setup.References = &check.References{Lease: l.Lease, Pin: l.Pin}
+	}
 	if spec.Pictures() {
 		setup.Snapshot = &check.Snapshot{Within: spec.Snapshot().Within}
 	}

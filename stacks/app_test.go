@@ -20,6 +20,7 @@ func TestApps(t *testing.T) {
 		{Spec{App: Hosted, Election: "none"}, "heartbeat link snapshot hosted"},
 		{Spec{App: "bank", Orders: AllOrders}, "heartbeat link bully group multicast snapshot bank"},
 		{Spec{App: "counter", Election: "none"}, "heartbeat invocation counter"},
+		{Spec{App: "references", Election: "none"}, "heartbeat dgc references"},
 		{Spec{App: "counter-maybe", Orders: AllOrders}, "heartbeat link bully group multicast invocation counter"},
 	} {
 		s, err := c.spec.Build(self)
@@ -36,6 +37,9 @@ func TestApps(t *testing.T) {
 	}
 	for _, p := range profiles {
 		if err := (Spec{Profile: p}).Invocation().Validate(); err != nil {
+			t.Errorf("%s: %v", p.Name, err)
+		}
+		if err := (Spec{Profile: p}).Leases().Validate(); err != nil {
 			t.Errorf("%s: %v", p.Name, err)
 		}
 		for _, app := range []string{"board", Hosted} {

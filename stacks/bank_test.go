@@ -51,7 +51,7 @@ func TestAppIsNamed(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	err := Spec{App: "casino"}.Validate()
-	if err == nil || !strings.Contains(err.Error(), `found the app "casino"; expected bank, board, counter, counter-at-least-once, counter-maybe, counter-durable, or none`) {
+	if err == nil || !strings.Contains(err.Error(), `found the app "casino"; expected bank, board, counter, counter-at-least-once, counter-maybe, counter-durable, references, or none`) {
 		t.Errorf("got %v", err)
 	}
 }

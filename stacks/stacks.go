@@ -17,10 +17,12 @@ import (
 	"ciranda.dev/app/board"
 	"ciranda.dev/app/counter"
 	"ciranda.dev/app/hosted"
+	"ciranda.dev/app/references"
 	"ciranda.dev/protocol"
 	"ciranda.dev/protocol/detector/heartbeat"
 	"ciranda.dev/protocol/detector/oracle"
 	"ciranda.dev/protocol/detector/ring"
+	"ciranda.dev/protocol/dgc"
 	"ciranda.dev/protocol/election"
 	"ciranda.dev/protocol/election/bully"
 	"ciranda.dev/protocol/invocation"
@@ -50,7 +52,7 @@ type Spec struct {
 var (
 	Detectors = []string{"heartbeat", "ring", "oracle"}
 	Elections = []string{"bully", "bully+stable", "bully+quorum", "bully+stable+quorum", "bully-classic", "none"}
-	Apps      = []string{"bank", "board", "counter", "counter-at-least-once", "counter-maybe", "counter-durable"}
+	Apps      = []string{"bank", "board", "counter", "counter-at-least-once", "counter-maybe", "counter-durable", "references"}
 )
 
 // Hosted is the application of nodes whose program is outside of the stack: see package hosted. Only Go code can be one.
@@ -108,11 +110,14 @@ func (s Spec) Validate() error {
 	return s.bully().Validate(p.Delay, p.Timeout)
 }
 
+// Links says whether there is a link layer: calls and references send again by themselves what they must.
+func (s Spec) Links() bool { return s.App != "" && !s.Calls() && !s.References() || s.Orders != "" }
+
 // Build makes a node's stack.
 func (s Spec) Build(self protocol.Self) (*protocol.Stack, error) {
 	s = s.Filled()
 	layers := []protocol.Layer{s.detector()}
-	if s.App != "" && !s.Calls() || s.Orders != "" {
+	if s.Links() {
 		layers = append(layers, link.New(s.link()))
 	}
 	if s.Election != "none" {
@@ -141,6 +146,9 @@ func (s Spec) appLayers() (layers []protocol.Layer) {
 	}
 	if s.Calls() {
 		layers = append(layers, invocation.New(s.Invocation()), counter.New(s.Counter()))
+	}
+	if s.References() {
+		layers = append(layers, dgc.New(s.Leases()), references.New(s.Holder()))
 	}
 	return layers
 }
