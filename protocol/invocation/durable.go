@@ -108,6 +108,7 @@ func (t *tableReader) entry(ses *session, server uint64) error {
 	reply := Reply{rid, status, slices.Clone(t.b[:n]), server}
 	t.b = t.b[n:]
 	ses.entries.put(i, rid.Seq, &entry{rid: rid, root: rid, keeps: true, done: true, reply: reply})
+	ses.kept += len(reply.Result)
 	return nil
 }
 

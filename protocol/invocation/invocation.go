@@ -249,6 +249,7 @@ type Options struct {
 	Longest time.Duration // the longest such wait: 2 s
 	Idle    time.Duration // without a call for so long a client acknowledges what it has: 200 ms
 	Entries int           // calls of one client at one server, executing or not acknowledged: 1024
+	Bytes   int           // of replies of one client that are kept, before further calls are rejected: 64 MiB
 	Clients int           // sessions of a server, and lives it remembers: 65,536 of each
 	Mistake Mistake       // for the tests of checks only
 }
@@ -260,6 +261,7 @@ func (o Options) WithDefaults() Options {
 	o.Longest = cmp.Or(o.Longest, 2*time.Second)
 	o.Idle = cmp.Or(o.Idle, 200*time.Millisecond)
 	o.Entries = cmp.Or(o.Entries, 1024)
+	o.Bytes = cmp.Or(o.Bytes, 64<<20)
 	o.Clients = cmp.Or(o.Clients, 65536)
 	return o
 }
@@ -272,8 +274,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("invocation: the longest wait %v must not be below the first, %v, nor that below 0", o.Longest, o.Resend)
 	case o.Lease <= 2*o.Longest:
 		return fmt.Errorf("invocation: the lease %v must be more than twice the longest wait, %v", o.Lease, o.Longest)
-	case o.Idle < 0 || o.Entries < 0 || o.Clients < 0:
-		return fmt.Errorf("invocation: idle %v, entries %d and clients %d must be above 0", o.Idle, o.Entries, o.Clients)
+	case o.Idle < 0 || o.Entries < 0 || o.Bytes < 0 || o.Clients < 0:
+		return fmt.Errorf("invocation: idle %v, entries %d, bytes %d and clients %d must be above 0", o.Idle, o.Entries, o.Bytes, o.Clients)
 	}
 	return nil
 }

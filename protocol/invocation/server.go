@@ -30,6 +30,7 @@ type session struct {
 	renewed     time.Duration
 	ackBelow    uint64
 	entries     window[*entry]
+	kept        int // bytes of replies
 }
 
 // An entry is a call that is executed, or whose reply is kept.
@@ -132,7 +133,7 @@ func (s *Server) admit(ses *session, r *Request, i int, known bool, out []Server
 		out = s.forget(ses.entries.pop(), out)
 		i, _ = ses.entries.find(r.RID.Seq)
 	}
-	if ses.entries.len() >= s.opts.Entries {
+	if ses.entries.len() >= s.opts.Entries || ses.kept > s.opts.Bytes {
 		return s.refuse(r, Rejected, "too many calls of this client are not acknowledged", out)
 	}
 	e := s.entry()
@@ -163,6 +164,7 @@ func (s *Server) Done(rid RID, status Status, result []byte, out []ServerEffect)
 		return true, out
 	case e.keeps:
 		e.done, e.reply = true, reply
+		ses.kept += len(result)
 	case s.opts.Mistake == ForgetsRunning:
 		e.keeps, e.done, e.reply = true, true, reply
 	case e.running == 0:

@@ -136,9 +136,11 @@ func (s *Server) acknowledge(ses *session, below uint64, out []ServerEffect) []S
 		case i == w.head:
 			w.pop()
 			i = w.head
+			ses.kept -= len(e.reply.Result)
 			out = s.forget(e, out)
 		default:
 			w.remove(i)
+			ses.kept -= len(e.reply.Result)
 			out = s.forget(e, out)
 		}
 	}
