@@ -38,6 +38,7 @@ type conn struct {
 
 const (
 	mostPending  = 4 << 20          // bytes that wait to be written before callers wait too
+	mostUnread   = 128 << 20        // and before the connection is given up: twice the replies that a table keeps
 	writeTimeout = 10 * time.Second // how long the other end may take nothing at all
 	keepBuffer   = 256 << 10        // larger buffers are given up after use
 )
@@ -60,6 +61,10 @@ func (c *conn) send(frames []byte, patient bool) {
 		c.drained.Wait()
 	}
 	if c.dead {
+		return
+	}
+	if len(c.pending) > mostUnread {
+		c.end(errUnread)
 		return
 	}
 	c.pending = append(c.pending, frames...)
@@ -98,6 +103,9 @@ func (c *conn) flush() {
 	}
 }
 
+// errUnread ends the connection to whoever asks for ever more, and reads nothing of it.
+var errUnread = fmt.Errorf("the other end reads too little: more than %d bytes wait for it", mostUnread)
+
 // end closes the connection. The caller holds the lock. The first reason counts.
 func (c *conn) end(why error) {
 	if c.dead {
@@ -122,15 +130,15 @@ func (c *conn) ended() error {
 	return c.why
 }
 
-// read gives the next frame. Its body is the caller's.
-func (c *conn) read() (kind byte, body *buffer, err error) {
+// read gives the next frame, of at most so many bytes. Its body is the caller's.
+func (c *conn) read(most int) (kind byte, body *buffer, err error) {
 	head, err := c.in.Peek(headSize)
 	if err != nil {
 		return 0, nil, err
 	}
 	size := int(binary.BigEndian.Uint32(head)) - 1
-	if kind = head[4]; size < 0 || size > maxFrame {
-		return 0, nil, fmt.Errorf("found a frame of %d bytes; expected at most %d", size, maxFrame)
+	if kind = head[4]; size < 0 || size > most {
+		return 0, nil, fmt.Errorf("found a frame of %d bytes; expected at most %d", size, most)
 	}
 	c.in.Discard(headSize)
 	body = newBuffer(size)
@@ -144,7 +152,7 @@ func (c *conn) read() (kind byte, body *buffer, err error) {
 // next reads frames until one asks for a call to be executed.
 func (c *conn) next() (job, error) {
 	for {
-		kind, body, err := c.read()
+		kind, body, err := c.read(maxFrame)
 		if err != nil {
 			return job{}, err
 		}
@@ -208,10 +216,9 @@ func (c *conn) request(body *buffer) (j job, err error) {
 		}
 		return out
 	}, false)
-	switch {
-	case j.call == nil:
+	if j.call == nil {
 		body.free()
-	case c.peer.working.Add(1) > mostWorking:
+	} else if !c.peer.takes(body) {
 		n.reject(j)
 		j = job{}
 	}

@@ -215,7 +215,7 @@ func (n *Node) connect(ctx context.Context, address string) (net.Conn, error) {
 func (n *Node) introduce(c net.Conn, who pki.Identity, dialed bool) (*conn, *Peer, error) {
 	c.SetDeadline(time.Now().Add(introTime))
 	defer c.SetDeadline(time.Time{})
-	nc := newConn(c, bufio.NewReaderSize(c, 64<<10))
+	nc := newConn(c, bufio.NewReaderSize(c, 2*maxIntro))
 	mine := intro{id: n.id, life: n.life}
 	rand.Read(mine.nonce[:])
 	if dialed {
@@ -237,6 +237,7 @@ func (n *Node) introduce(c net.Conn, who pki.Identity, dialed bool) (*conn, *Pee
 	}
 	p, err := n.admit(theirs, who)
 	nc.peer, nc.life = p, theirs.life
+	nc.in = bufio.NewReaderSize(nc.in, 64<<10) // no stranger any more
 	return nc, p, err
 }
 
@@ -298,7 +299,7 @@ func (c *conn) readIntro() (i intro, err error) {
 	if head, _ := c.in.Peek(headSize); string(head) == "HTTP/" {
 		return i, c.told()
 	}
-	kind, body, err := c.read()
+	kind, body, err := c.read(maxIntro)
 	if err != nil {
 		return i, err
 	}
@@ -330,7 +331,7 @@ func (n *Node) prove(c *conn, mine, theirs intro, dialed bool) error {
 	if _, err := c.Write(endFrame(append(b, n.proof(mine, theirs, dialed)...), at)); err != nil {
 		return err
 	}
-	kind, body, err := c.read()
+	kind, body, err := c.read(maxIntro)
 	if err != nil {
 		return fmt.Errorf("the other end does not prove that it has the secret: %w", err)
 	}

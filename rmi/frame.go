@@ -22,6 +22,7 @@ const (
 const (
 	headSize = 5
 	maxFrame = MaxSize + 8<<10 // bytes of a frame's body: a largest request, with its head and its path
+	maxIntro = 256             // of what is read of strangers
 	idSize   = len(invocation.ClientID{})
 )
 

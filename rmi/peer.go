@@ -20,6 +20,7 @@ type Peer struct {
 	conn     atomic.Pointer[conn] // the connection in use; nil if there is none
 	left     atomic.Bool          // the node knows it no more: another Peer takes its place if it comes back
 	working  atomic.Int64         // calls of the peer that are executed here
+	carried  atomic.Int64         // the bytes of their requests
 	dialedAt atomic.Value         // the address that a program dialed it at
 	asking   atomic.Int64         // calls of this node that are executed there
 
@@ -115,7 +116,6 @@ type waiter struct {
 	body    *buffer // of which the result is part
 }
 
-// free gives up the outcome's result.
 // free gives up the outcome's result.
 func (w *waiter) free() {
 	if w.body != nil {

@@ -122,8 +122,7 @@ func (n *Node) execute(j job) {
 
 // finish ends a call.
 func (n *Node) finish(j job, result []byte, err error) {
-	defer j.call.peer.working.Add(-1)
-	j.body.free()
+	defer j.call.peer.over(j.body)
 	status := invocation.OK
 	if err != nil {
 		status, result = encodeError(err)
@@ -132,12 +131,27 @@ func (n *Node) finish(j job, result []byte, err error) {
 	j.call.finish(context.Canceled)
 }
 
-// mostWorking is how many calls of one peer are executed at a time, those that are repeated too.
-const mostWorking = 2048
+// What is executed of one peer at a time, copies of calls that may be repeated too.
+const (
+	mostWorking = 2048     // calls
+	mostCarried = 64 << 20 // bytes of their requests
+)
+
+// takes counts a call that is to be executed, and says whether it may be.
+func (p *Peer) takes(body *buffer) bool {
+	working, carried := p.working.Add(1), p.carried.Add(int64(len(body.b)))
+	return working <= mostWorking && carried <= mostCarried
+}
+
+// over takes a call out again that was counted, and gives up its request.
+func (p *Peer) over(body *buffer) {
+	p.working.Add(-1)
+	p.carried.Add(-int64(len(body.b)))
+	body.free()
+}
 
 // reject answers that a call is not executed.
 func (n *Node) reject(j job) {
-	j.call.peer.working.Add(-1)
-	j.body.free()
+	j.call.peer.over(j.body)
 	n.done(j.call, invocation.Rejected, []byte("too many calls are executed"))
 }
