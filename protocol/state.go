@@ -155,12 +155,20 @@ func copyValue(to, from reflect.Value) {
 	case reflect.Slice:
 		if !from.IsNil() {
 			s := reflect.MakeSlice(from.Type(), from.Len(), from.Len())
-			for i := range from.Len() {
-				copyValue(s.Index(i), from.Index(i))
+			if plain(from.Type().Elem()) {
+				reflect.Copy(s, from)
+			} else {
+				for i := range from.Len() {
+					copyValue(s.Index(i), from.Index(i))
+				}
 			}
 			to.Set(s)
 		}
 	case reflect.Array:
+		if plain(from.Type()) {
+			to.Set(from)
+			return
+		}
 		for i := range from.Len() {
 			copyValue(to.Index(i), from.Index(i))
 		}
@@ -191,6 +199,23 @@ func copyValue(to, from reflect.Value) {
 	default:
 		to.Set(from)
 	}
+}
+
+// plain says that an assignment copies a value of the type whole: nothing in it is shared.
+func plain(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface, reflect.Chan, reflect.Func, reflect.UnsafePointer:
+		return false
+	case reflect.Array:
+		return plain(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !plain(t.Field(i).Type) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // addressable copies a value shallowly to a place from which unexported fields can be read.
@@ -237,6 +262,9 @@ func appendValue(b []byte, v reflect.Value) []byte {
 		fallthrough
 	case reflect.Array:
 		b = binary.AppendUvarint(b, uint64(v.Len()))
+		if v.Type().Elem().Kind() == reflect.Uint8 && (v.Kind() == reflect.Slice || v.CanAddr()) {
+			return append(b, v.Bytes()...)
+		}
 		for i := range v.Len() {
 			b = appendValue(b, v.Index(i))
 		}
