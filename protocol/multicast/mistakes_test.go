@@ -75,7 +75,8 @@ func TestForgetfulVoter(t *testing.T) {
 	wrong := right
 	wrong.views = group.TrustsAmnesia
 	noticed := 0
-	for seed := range uint64(40) {
+	runs := fewer(40)
+	for seed := range runs {
 		if run := right.run(t, seed); len(run.wrong) > 0 || run.left != "" {
 			t.Fatalf("seed %d: %s%s", seed, strings.Join(run.wrong, "\n"), run.left)
 		}
@@ -83,7 +84,7 @@ func TestForgetfulVoter(t *testing.T) {
 			noticed++
 		}
 	}
-	if t.Logf("the mistake shows in %d of 40 runs", noticed); noticed == 0 {
-		t.Error("multicast-uniform notices nothing in 40 runs")
+	if t.Logf("the mistake shows in %d of %d runs", noticed, runs); noticed == 0 {
+		t.Errorf("multicast-uniform notices nothing in %d runs", runs)
 	}
 }
